@@ -1,0 +1,95 @@
+"""What the book needs of Sphinx beyond Jupyter Book: a few small things, each by itself.
+
+- ``NNC_EXECUTE=force`` in the environment executes the notebooks (`make book`).
+- ``{record}`` writes a number of a recorded run into a page without a kernel.
+- An interactive figure keeps its static picture until JavaScript has drawn it.
+- Every page says in its head what it is about.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from html import escape
+from typing import Any
+
+from docutils import nodes
+from records_role import RecordRole
+from sphinx.application import Sphinx
+from sphinx.config import Config
+from sphinx.transforms.post_transforms import SphinxPostTransform
+
+VIEW = "application/vnd.jupyter.widget-view+json"
+NO_SCRIPT = "<noscript><p>This figure is interactive and needs JavaScript.</p></noscript>"
+
+
+def choose_execution(app: Sphinx, config: Config) -> None:
+    """Let the environment say whether the chapters are executed."""
+    mode = os.environ.get("NNC_EXECUTE")
+    if mode:
+        config["nb_execution_mode"] = mode
+
+
+class KeepStaticPicture(SphinxPostTransform):
+    """Put the picture that a widget's output also holds beside the widget's view.
+
+    myst-nb would choose the view and drop the rest. book/_static/widget-host.js takes the picture
+    away once the figure stands; without JavaScript, and in print, the picture remains.
+    """
+
+    default_priority = 3  # before myst-nb's SelectMimeType, which has 4
+    formats = ("html",)
+
+    def run(self, **kwargs: Any) -> None:
+        """Rewrite every output that holds a widget's view."""
+        for bundle in list(self.document.findall(nodes.container)):
+            outputs = {
+                part.get("mime_type"): part
+                for part in bundle.children
+                if isinstance(part, nodes.container)
+            }
+            if bundle.get("nb_element") == "mime_bundle" and VIEW in outputs:
+                bundle.replace_self(self.figure(outputs))
+
+    def figure(self, outputs: dict[str, nodes.container]) -> nodes.container:
+        """The view, and its picture or a line that says what is missing."""
+        pictures = [part for kind, part in outputs.items() if kind.startswith("image/")]
+        fallback: list[nodes.Node] = [nodes.raw("", NO_SCRIPT, format="html")]
+        if pictures:
+            fallback = pictures[0].children
+        return nodes.container(
+            "",
+            *outputs[VIEW].children,
+            nodes.container("", *fallback, classes=["widget-fallback"]),
+            classes=["widget-figure"],
+        )
+
+
+def describe(
+    app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: nodes.document | None
+) -> None:
+    """Add the first paragraph of a page to its head, for search engines and link previews."""
+    if doctree is None or 'name="description"' in context.get("metatags", ""):
+        return
+    words = ""
+    for paragraph in doctree.findall(nodes.paragraph):
+        words = re.sub(r"\s+", " ", paragraph.astext()).strip()
+        if len(words) > 40:
+            break
+    if len(words) > 160:
+        words = words[:157].rsplit(" ", 1)[0] + " …"
+    title = re.sub(r"<[^>]+>", "", context.get("title", ""))
+    context["metatags"] = context.get("metatags", "") + (
+        f'\n<meta name="description" content="{escape(words)}" />'
+        f'\n<meta property="og:title" content="{escape(title)}" />'
+        f'\n<meta property="og:description" content="{escape(words)}" />'
+    )
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Register everything above with Sphinx."""
+    app.connect("config-inited", choose_execution)
+    app.connect("html-page-context", describe)
+    app.add_post_transform(KeepStaticPicture)
+    app.add_role("record", RecordRole())
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,153 @@
+"""Checkpoints of a training run: one file, replaced atomically, refused where it does not fit."""
+
+from __future__ import annotations
+
+import io
+import pickle
+import signal
+import threading
+import time
+import zipfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Any
+
+import torch
+
+from nnc.files import atomic_write
+
+SECONDS_BETWEEN_SAVES = 60.0  # within an epoch; the end of an epoch is always saved
+_NO_SUMS = {"loss": 0.0, "penalty": 0.0, "seconds": 0.0}
+
+
+class CheckpointFile:
+    """Where a run stands: model, prior, optimiser, scheduler, history and position.
+
+    Args:
+        path: written to; None writes nothing (the other processes of a distributed run).
+        identity: what the run is; a file with another identity is refused.
+        modules: name → anything with ``state_dict`` and ``load_state_dict``, or None.
+        source: read from at the start; None reads nothing.
+    """
+
+    def __init__(
+        self,
+        path: Path | None,
+        identity: str,
+        modules: Mapping[str, Any],
+        source: Path | None,
+    ) -> None:
+        self._path = path
+        self._source = source
+        self._identity = identity
+        self._modules = {name: module for name, module in modules.items() if module is not None}
+        self._saved_at = time.monotonic()
+
+    def resume(self) -> tuple[list[dict[str, float]], int, dict[str, float]]:
+        """Restore the modules where the file exists.
+
+        Returns:
+            History so far, number of steps done, and the unfinished epoch's sums.
+
+        Raises:
+            ValueError: the file is damaged or belongs to another run.
+        """
+        if self._source is None or not self._source.exists():
+            return [], 0, dict(_NO_SUMS)
+        state = _read(self._source)
+        if state["identity"] != self._identity:
+            raise ValueError(
+                f"checkpoint {self._source} belongs to another run ({state['identity']}), this "
+                f"run is ({self._identity}); choose another path or delete the file"
+            )
+        for name, module in self._modules.items():
+            module.load_state_dict(state["modules"][name])
+        return state["history"], state["position"], state["sums"]
+
+    def save_when_due(
+        self,
+        history: list[dict[str, float]],
+        position: int,
+        sums: dict[str, float],
+        epoch_ended: bool,
+    ) -> None:
+        """Save at the end of an epoch, and within it once a minute."""
+        if epoch_ended or time.monotonic() - self._saved_at > SECONDS_BETWEEN_SAVES:
+            self.save(history, position, sums)
+
+    def save(
+        self, history: list[dict[str, float]], position: int, sums: dict[str, float]
+    ) -> None:
+        """Replace the file, unless the weights are no longer finite: then the last one stays."""
+        if self._path is None or not self._all_finite():
+            return
+        buffer = io.BytesIO()
+        torch.save(
+            {
+                "identity": self._identity,
+                "modules": {name: module.state_dict() for name, module in self._modules.items()},
+                "history": history,
+                "position": position,
+                "sums": sums,
+            },
+            buffer,
+        )
+        atomic_write(self._path, buffer.getvalue())
+        self._saved_at = time.monotonic()
+
+    def _all_finite(self) -> bool:
+        states = (self._modules[name].state_dict() for name in ("model", "prior")
+                  if name in self._modules)
+        return all(bool(torch.isfinite(tensor).all()) for state in states
+                   for tensor in state.values())
+
+
+class Interruption:
+    """Turns Ctrl-C and SIGTERM into a checkpoint at the next whole step.
+
+    Inside an optimiser step some parameters are new and some old, so a handler may only take
+    note; the loop asks after each step.
+    """
+
+    def __init__(self, enabled: bool) -> None:
+        # Signal handlers can be set in the main thread alone.
+        self._enabled = enabled and threading.current_thread() is threading.main_thread()
+        self._asked: int | None = None
+        self._previous: dict[int, Any] = {}
+
+    def __enter__(self) -> Interruption:
+        if self._enabled:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._previous[number] = signal.signal(number, self._note)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        self._asked = number
+
+    def stop_if_asked(self, save: Callable[[], None]) -> None:
+        """Save and leave with KeyboardInterrupt where a signal has come."""
+        if self._asked is not None:
+            save()
+            raise KeyboardInterrupt("stopped; a checkpoint was kept, run the same command again")
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, pickle.UnpicklingError, zipfile.BadZipFile, ValueError) as error:
+        raise ValueError(
+            f"checkpoint {path} is damaged ({str(error).splitlines()[0]}); delete it and start anew"
+        ) from None
+    if not isinstance(state, dict) or "identity" not in state:
+        raise ValueError(f"checkpoint {path} was not written by nnc.training.fit; choose another path")
+    return state

@@ -1,0 +1,117 @@
+"""The networks that are compressed, and the one rule for which of their weights can be pruned."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+class LeNet300100(nn.Module):
+    """LeNet-300-100: two fully connected hidden layers, 266,610 parameters.
+
+    784 → 300 → 100 → 10 with ReLU between. Source: LeCun, Bottou, Bengio and Haffner,
+    "Gradient-based learning applied to document recognition" (1998), section III.
+    """
+
+    input_shape = (1, 28, 28)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(784, 300)
+        self.fc2 = nn.Linear(300, 100)
+        self.fc3 = nn.Linear(100, 10)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits of a batch.
+
+        Args:
+            images: floating point, N × 1 × 28 × 28, pixels in [0, 1].
+
+        Returns:
+            Logits, N × 10.
+
+        Raises:
+            ValueError: the images have another shape or an integer type.
+        """
+        _check_images(images, self.input_shape)
+        hidden = torch.relu(self.fc1(images.flatten(1)))
+        hidden = torch.relu(self.fc2(hidden))
+        return self.fc3(hidden)
+
+
+class LeNet5Caffe(nn.Module):
+    """LeNet-5 as shipped with Caffe: two convolutions, two linear layers, 431,080 parameters.
+
+    Convolutions 1 → 20 → 50 with 5 × 5 kernels, each followed by 2 × 2 maximum pooling, then
+    800 → 500 → 10 with ReLU between. Source: Jia et al., "Caffe" (2014), the MNIST example.
+    """
+
+    input_shape = (1, 28, 28)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(1, 20, kernel_size=5)
+        self.conv2 = nn.Conv2d(20, 50, kernel_size=5)
+        self.fc1 = nn.Linear(800, 500)
+        self.fc2 = nn.Linear(500, 10)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits of a batch.
+
+        Args:
+            images: floating point, N × 1 × 28 × 28, pixels in [0, 1].
+
+        Returns:
+            Logits, N × 10.
+
+        Raises:
+            ValueError: the images have another shape or an integer type.
+        """
+        _check_images(images, self.input_shape)
+        features = nn.functional.max_pool2d(self.conv1(images), 2)
+        features = nn.functional.max_pool2d(self.conv2(features), 2)
+        return self.fc2(torch.relu(self.fc1(features.flatten(1))))
+
+
+def prunable_weights(model: nn.Module) -> dict[str, nn.Parameter]:
+    """The parameters that a prior and step 3 act on: those with two or more dimensions.
+
+    Biases and the scales of normalisation layers have one dimension and are left alone.
+
+    Args:
+        model: any module.
+
+    Returns:
+        Name → parameter, in the order of ``model.named_parameters()``.
+
+    Raises:
+        ValueError: the model has no such parameter.
+    """
+    weights = {name: weight for name, weight in model.named_parameters() if weight.dim() >= 2}
+    if not weights:
+        raise ValueError(
+            f"model {type(model).__name__} has no weights to prune: a prunable weight is a "
+            "parameter with at least two dimensions; pass a model with a linear or "
+            "convolutional layer"
+        )
+    return weights
+
+
+def count_parameters(model: nn.Module) -> int:
+    """Number of scalars in all parameters of a model; buffers do not count."""
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def _check_images(images: Tensor, expected: tuple[int, ...]) -> None:
+    """Refuse what the first layer could only answer with a matrix-size traceback."""
+    if images.dim() != 4 or tuple(images.shape[1:]) != expected:
+        wanted = " × ".join(["N", *map(str, expected)])
+        raise ValueError(
+            f"images has shape {tuple(images.shape)}, expected {wanted}; "
+            "reshape or resize the images first"
+        )
+    if not images.is_floating_point():
+        raise ValueError(
+            f"images has type {images.dtype}, expected floating point; "
+            "convert pixels with nnc.data.as_input(images)"
+        )

@@ -1,0 +1,250 @@
+"""The summed penalty of a Gaussian mixture over many weights, exactly or from a table.
+
+What a mixture means is in :mod:`nnc.priors`; this module is how it is made fast. Both forms work
+through the weights in pieces and collect the gradient of the mixture with the value, so that 17
+components over millions of weights never need 17 numbers per weight at once.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+CELLS_PER_SIGMA = 100
+"""Grid cells in one standard deviation of the narrowest component."""
+
+LONGEST_TABLE = 1 << 22
+"""Nodes that a table may have at most: at 40 bytes each, 170 MB."""
+
+NODES_PER_WEIGHT = 4
+"""Nodes that a table may have per weight: from some thirty on, a table is the slower way."""
+
+
+def negative_log_density(
+    layers: Sequence[Tensor],
+    means: Tensor,
+    log_precisions: Tensor,
+    log_proportions: Tensor,
+    *,
+    tabulated: bool,
+) -> Tensor:
+    """``- sum_i log sum_j pi_j N(x_i | mu_j, 1 / lambda_j)``, differentiable in every argument.
+
+    The table. Nodes ``x_k = min x + k h`` with ``h = sigma_min / CELLS_PER_SIGMA`` span the range
+    of the points, and ``f = -log p`` is replaced by its linear interpolant. The sum over the
+    points is then ``sum_k H_k f(x_k)``, with H the histogram of the points split linearly between
+    neighbouring nodes; the gradient of a point is the slope of its cell; the gradients of the
+    mixture are those of the same sum. f is evaluated (in float64) only at nodes of cells that hold
+    a point. A table longer than LONGEST_TABLE, or than NODES_PER_WEIGHT per point, is not made:
+    every point is then evaluated exactly.
+
+    Error. Within a cell ``|value - f| <= h² / 8 max |f''|`` and ``|slope - f'| <= h / 2 max |f''|``
+    where ``f'' = sum_j r_j lambda_j - Var_r(lambda_j (x - mu_j))``. The maximum lies where the
+    narrowest component, z of its sigmas away, hands over to a wide one: there
+    ``|f''| ≈ z² lambda / 4`` and the slope before it is about ``z sqrt(lambda)``. So the slope is
+    wrong by at most about ``z / (8 CELLS_PER_SIGMA)`` of the largest slope: 0.75 % at z = 6.
+
+    Args:
+        layers: tensors of any shape, in units of weights, all on the device of the rest.
+        means, log_precisions, log_proportions: J + 1 each.
+        tabulated: whether to use the table.
+
+    Returns:
+        A scalar in nats, of the widest dtype among the arguments; NaN where a point is not finite.
+        Memory beyond the arguments: one number per point for its slope, and the table.
+    """
+    parameters = (means, log_precisions, log_proportions)
+    dtype = torch.float32
+    for tensor in (*parameters, *layers):
+        dtype = torch.promote_types(dtype, tensor.dtype)
+    points = [layer.to(dtype) for layer in layers]
+    with torch.autocast(means.device.type, enabled=False):
+        grid = _Grid.over(points, log_precisions) if tabulated else None
+        summed: Tensor
+        if grid is None:
+            summed = _Exact.apply(*parameters, *points)
+        else:
+            summed = _Tabulated.apply(grid, *parameters, *points)
+    return summed.to(dtype)
+
+
+class _Components:
+    """A mixture as columns (J + 1, 1) of one dtype, with the sums that its gradient needs."""
+
+    def __init__(self, parameters: Sequence[Tensor], dtype: torch.dtype) -> None:
+        columns = [p.detach().to(dtype)[:, None] for p in parameters]
+        self.means, log_precisions, log_proportions = columns
+        self.precisions = log_precisions.exp()
+        self.log_heights = log_proportions + (log_precisions - math.log(2 * math.pi)) / 2
+        # Over all points so far: sums of r, r (x - mu) and r (x - mu)², in double precision
+        # because they grow over millions of points.
+        wide = _wide(self.means.device)
+        self.sums = torch.zeros(3, len(self.means), dtype=wide, device=self.means.device)
+
+    def evaluate(self, x: Tensor, counts: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """``-log p`` and its slope at each of ``x`` (n), which is there ``counts`` (n) times."""
+        distance = x - self.means
+        joint = torch.addcmul(self.log_heights, distance, distance * self.precisions, value=-0.5)
+        top = joint.amax(0)
+        shares = joint.sub_(top).exp_()
+        total = shares.sum(0)
+        values = total.log().add_(top).neg_()
+        first = shares.div_(total) * distance
+        slopes = self.precisions[:, 0] @ first
+        for row, term in zip(self.sums, (shares, first, distance.mul_(first)), strict=True):
+            row += term.sum(1) if counts is None else term @ counts
+        return values, slopes
+
+    def gradients(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Of the sum so far, by means, log precisions and log proportions (J + 1 each)."""
+        owned, first, second = self.sums
+        precisions = self.precisions[:, 0].to(self.sums.dtype)
+        return -precisions * first, (precisions * second - owned) / 2, -owned
+
+
+class _Exact(torch.autograd.Function):
+    """The sum, every point evaluated. All gradients are computed with it; backward scales them."""
+
+    @staticmethod
+    def forward(ctx: Any, *arguments: Tensor) -> Tensor:
+        parameters, layers = arguments[:3], arguments[3:]
+        components = _Components(parameters, layers[0].dtype)
+        value = components.sums.new_zeros(())
+        found = []
+        for x in layers:
+            slopes = torch.empty(x.numel(), dtype=x.dtype, device=x.device)
+            size = _piece(x.device, components=len(components.means))
+            for piece, into in zip(_flat(x).split(size), slopes.split(size), strict=True):
+                values, into[:] = components.evaluate(piece)
+                value += values.sum(dtype=value.dtype)
+            found.append(_shaped(slopes, x))
+        ctx.save_for_backward(*components.gradients(), *found)
+        return value
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
+        return tuple(upstream.to(gradient.dtype) * gradient for gradient in ctx.saved_tensors)
+
+
+class _Grid:
+    """Nodes ``start + k / cells_per_unit`` for k = 0 … length - 1."""
+
+    def __init__(self, start: float, cells_per_unit: float, length: int) -> None:
+        self.start, self.cells_per_unit, self.length = start, cells_per_unit, length
+
+    @classmethod
+    def over(cls, layers: Sequence[Tensor], log_precisions: Tensor) -> _Grid | None:
+        """The grid for these points, or None where it would not pay (see the public function)."""
+        ranges = [torch.stack(torch.aminmax(x.detach())) for x in layers if x.numel()]
+        if not ranges:
+            return None
+        low, high = torch.stack(ranges, 1)
+        start, span = low.min(), high.max() - low.min()
+        narrowest = log_precisions.detach().max().to(_wide(start.device))
+        cells_per_unit = CELLS_PER_SIGMA * (narrowest / 2).exp().item()
+        # By the operations of the lookup in the dtype of the points, so that rounding takes no
+        # point past the last node. Not finite where a point is not: then there is no table.
+        last = (span * cells_per_unit).item()
+        longest = min(LONGEST_TABLE, NODES_PER_WEIGHT * sum(x.numel() for x in layers))
+        if not last + 2 <= longest:
+            return None
+        return cls(start.item(), cells_per_unit, int(last) + 2)
+
+    def places(self, piece: Tensor) -> Tensor:
+        """Where points are, in cells from the start."""
+        return (piece - self.start).mul_(self.cells_per_unit)
+
+    def histogram(self, layers: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """The nodes of cells that hold a point, and at each the share H of the points."""
+        device = layers[0].device
+        count, shift = torch.zeros(2, self.length, dtype=_wide(device), device=device)
+        one = count.new_ones(())
+        for x in layers:
+            for piece in _flat(x).split(_piece(device)):
+                place = self.places(piece)
+                cell = place.long()
+                count.scatter_add_(0, cell, one.expand(len(cell)))
+                shift.scatter_add_(0, cell, place.frac_().to(shift.dtype))
+        used = count > 0
+        used[1:] |= used[:-1].clone()
+        count -= shift
+        count[1:] += shift[:-1]
+        nodes = used.nonzero()[:, 0]
+        return nodes, count[nodes]
+
+    def sum(
+        self, components: _Components, nodes: Tensor, histogram: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """The summed interpolant, and its slope in each cell in use (others hold anything)."""
+        table = components.sums.new_zeros(self.length)
+        value = table.new_zeros(())
+        size = _piece(nodes.device, components=len(components.means))
+        for piece, counts in zip(nodes.split(size), histogram.split(size), strict=True):
+            x = piece.to(table.dtype).div_(self.cells_per_unit).add_(self.start)
+            values, _ = components.evaluate(x, counts)
+            value += values @ counts
+            table[piece] = values
+        return value, table.diff().mul_(self.cells_per_unit)
+
+    def look_up(self, slopes: Tensor, x: Tensor) -> Tensor:
+        """For each point of x the entry of its cell."""
+        found = torch.empty(x.numel(), dtype=slopes.dtype, device=x.device)
+        size = _piece(x.device)
+        for piece, into in zip(_flat(x).split(size), found.split(size), strict=True):
+            torch.index_select(slopes, 0, self.places(piece).int(), out=into)
+        return _shaped(found, x)
+
+
+class _Tabulated(torch.autograd.Function):
+    """The sum of the interpolant. Backward looks the slopes up, already scaled."""
+
+    @staticmethod
+    def forward(ctx: Any, grid: _Grid, *arguments: Tensor) -> Tensor:
+        parameters, layers = arguments[:3], arguments[3:]
+        components = _Components(parameters, _wide(layers[0].device))
+        value, slopes = grid.sum(components, *grid.histogram(layers))
+        ctx.save_for_backward(slopes, *components.gradients(), *layers)
+        ctx.grid = grid
+        return value
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
+        slopes, *mixture = (upstream * saved for saved in ctx.saved_tensors[:4])
+        found = [ctx.grid.look_up(slopes.to(x.dtype), x) for x in ctx.saved_tensors[4:]]
+        return (None, *mixture, *found)
+
+
+def _flat(x: Tensor) -> Tensor:
+    """All elements in the order of memory, so that channels-last weights need no copy."""
+    return x.detach().permute(_memory_order(x)).reshape(-1)
+
+
+def _shaped(flat: Tensor, like: Tensor) -> Tensor:
+    """Undoes ``_flat(like)``."""
+    order = _memory_order(like)
+    back = sorted(range(like.ndim), key=order.__getitem__)
+    return flat.view([like.shape[d] for d in order]).permute(back)
+
+
+def _memory_order(x: Tensor) -> list[int]:
+    return sorted(range(x.ndim), key=x.stride, reverse=True)
+
+
+def _piece(device: torch.device, components: int = 1) -> int:
+    """How many points are handled at once, times components.
+
+    On a processor what fits its cache; elsewhere launching costs more than memory does.
+    """
+    return (1 << 16 if device.type == "cpu" else 1 << 24) // components
+
+
+def _wide(device: torch.device) -> torch.dtype:
+    """Double precision, except on Apple's GPU, which has none."""
+    return torch.float32 if device.type == "mps" else torch.float64

@@ -1,0 +1,312 @@
+"""Training: one loop for every network of the book, and what makes it resumable.
+
+The loop knows nothing of distillation or of priors. A loss is a callable of logits and batch, a
+penalty is a callable of the progress made, and both may close over whatever they need. Device,
+precision and the number of processes come from Accelerate.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from tqdm.auto import tqdm
+
+from nnc.checkpoints import CheckpointFile, Interruption
+from nnc.data import Split, as_input
+
+History = list[dict[str, float]]
+
+
+class Batch(NamedTuple):
+    """What a loss sees of a batch besides the logits."""
+
+    images: Tensor  # floating point, N × C × H × W, after augmentation
+    labels: Tensor  # int64, N
+    index: Tensor  # int64, N, positions in the training split: the key to stored soft targets
+
+
+class Scheduler(Protocol):
+    """The part of a torch learning-rate scheduler that the loop uses, once after every step."""
+
+    def step(self) -> None: ...
+    def state_dict(self) -> dict[str, Any]: ...
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None: ...
+
+
+def cross_entropy(logits: Tensor, batch: Batch) -> Tensor:
+    """Mean cross-entropy of a batch in nats: ``mean_n( -log softmax(logits_n)[label_n] )``.
+
+    Args:
+        logits: N × number of classes.
+        batch: its ``labels`` are read, nothing else.
+
+    Returns:
+        A scalar tensor.
+    """
+    return nn.functional.cross_entropy(logits, batch.labels)
+
+
+def fit(
+    model: nn.Module,
+    train: Split,
+    loss: Callable[[Tensor, Batch], Tensor] = cross_entropy,
+    *,
+    optimiser: torch.optim.Optimizer,
+    epochs: int,
+    batch_size: int,
+    penalty: Callable[[float], Tensor] | None = None,
+    prior: nn.Module | None = None,
+    scheduler: Scheduler | None = None,
+    validation: Split | None = None,
+    augment: Callable[[Tensor, torch.Generator], Tensor] | None = None,
+    measure: Callable[[int], dict[str, float]] | None = None,
+    seed: int = 0,
+    checkpoint: Path | None = None,
+    run: str = "",
+    accelerator: Any = None,
+    progress: bool = True,
+) -> History:
+    """Minimise ``mean over the batch of loss(logits, batch) + penalty(progress)``.
+
+    Every step sees exactly ``batch_size`` images over all processes; the remainder of an epoch is
+    left out, another remainder each time. All randomness is a function of seed, epoch and step,
+    so a run that was stopped at any step and started again ends with the same bits as one that
+    was not, on the same machine with the same number of threads.
+
+    Args:
+        model: trained in place; moved to Accelerate's device.
+        train: the images and labels to learn from.
+        loss: mean loss per example from logits and batch; cross-entropy unless given.
+        optimiser: holds the parameters of the model, and of the prior where there is one.
+        epochs: how often the data set is seen.
+        batch_size: images per step over all processes, a multiple of their number.
+        penalty: added once per step (not per example) to the loss; called with the share of all
+            steps already done, in [0, 1). It scales itself: ``tau / n`` belongs in it.
+        prior: a module with parameters of its own that the penalty uses; stored in checkpoints.
+        scheduler: a torch learning-rate scheduler, stepped after every step.
+        validation: where given, its accuracy is part of each epoch's row.
+        augment: from uint8 images and a generator to images of the same type; it sees the batch
+            of all processes, so that their number changes nothing.
+        measure: called with the epoch (from 1) when it ends; what it returns is added to that epoch's row.
+        seed: of order, augmentation and dropout. Initial weights are the caller's.
+        checkpoint: a file to resume from where it exists, and to keep up to date.
+        run: what this run is, in words; a checkpoint of another run is refused.
+        accelerator: an ``accelerate.Accelerator``; a default one unless given.
+        progress: whether to draw a progress bar.
+
+    Returns:
+        One row per epoch: ``epoch`` (from 1), ``loss`` and ``penalty`` (means over its steps),
+        ``seconds``, ``validation_accuracy`` where asked for, and what ``measure`` returned.
+
+    Raises:
+        ValueError: an argument is out of range, labels do not fit the logits, or the checkpoint
+            belongs to another run.
+        FloatingPointError: the loss or the penalty became NaN or infinite. The last good
+            checkpoint is kept.
+    """
+    accelerator = _accelerator(accelerator)
+    _check(train, epochs, batch_size, accelerator.num_processes)
+    steps = len(train) // batch_size
+    file = CheckpointFile(
+        checkpoint if accelerator.is_main_process or checkpoint is None else None,
+        identity=f"{run} | seed {seed}, {epochs} epochs, batches of {batch_size} from {len(train)}",
+        modules={"model": model, "prior": prior, "optimiser": optimiser, "scheduler": scheduler},
+        source=checkpoint,
+    )
+    history, start, sums = file.resume()
+    wrapped = accelerator.prepare_model(model)
+    if prior is not None:
+        prior.to(accelerator.device)
+    bar = tqdm(total=epochs * steps, initial=start, disable=not progress, unit="step", leave=False)
+    began = time.perf_counter() - sums["seconds"]
+    with torch.random.fork_rng(), Interruption(enabled=checkpoint is not None) as interruption, bar:
+        for position in range(start, epochs * steps):
+            epoch, step = divmod(position, steps)
+            _seed_everything(seed, epoch, step, accelerator.process_index)
+            batch = _batch(train, model, seed, epoch, step, batch_size, augment, accelerator)
+            model.train()
+            terms = _terms(wrapped, batch, loss, penalty, position / (epochs * steps))
+            for name, value in terms.items():
+                sums[name] += _finite(value, name, epoch, step, checkpoint)
+            optimiser.zero_grad(set_to_none=True)
+            accelerator.backward(sum(terms.values()))
+            optimiser.step()
+            if scheduler is not None:
+                scheduler.step()
+            bar.update()
+            sums["seconds"] = time.perf_counter() - began
+            if step + 1 == steps:
+                row = _row(epoch, steps, sums, model, validation, measure)
+                history.append(row)
+                bar.set_postfix_str(_summary(row))
+                began, sums = time.perf_counter(), dict.fromkeys(sums, 0.0)
+            file.save_when_due(history, position + 1, sums, epoch_ended=step + 1 == steps)
+            interruption.stop_if_asked(lambda: file.save(history, position + 1, sums))
+    accelerator.unwrap_model(wrapped, keep_fp32_wrapper=False)
+    return history
+
+
+@torch.no_grad()
+def evaluate(model: nn.Module, split: Split, batch_size: int = 1000) -> float:
+    """Share of the images whose largest logit is at their label.
+
+    Args:
+        model: evaluated in ``eval`` mode and left in the mode it was in.
+        split: images and labels.
+        batch_size: images per forward pass; it does not change the result.
+
+    Returns:
+        Accuracy as a fraction in [0, 1].
+    """
+    logits = predict(model, split, batch_size)
+    return (logits.argmax(dim=1) == split.labels).double().mean().item()
+
+
+@torch.no_grad()
+def predict(model: nn.Module, split: Split, batch_size: int = 1000) -> Tensor:
+    """Logits of every image of a split, in order.
+
+    Args:
+        model: used in ``eval`` mode and left in the mode it was in.
+        split: N images; the labels are not read.
+        batch_size: images per forward pass.
+
+    Returns:
+        Logits on the CPU, N × number of classes.
+
+    Raises:
+        ValueError: the split is empty.
+    """
+    if len(split) == 0:
+        raise ValueError("split has 0 images, needs at least 1; pass another split")
+    was_training = model.training
+    model.eval()
+    like = next(model.parameters())
+    logits = [
+        model(as_input(images).to(like.device, like.dtype)).float().cpu()
+        for images in split.images.split(batch_size)
+    ]
+    model.train(was_training)
+    return torch.cat(logits)
+
+
+def _accelerator(given: Any) -> Any:
+    if given is None:
+        from accelerate import Accelerator  # slow to import, and nothing else here needs it
+
+        given = Accelerator()
+    if given.mixed_precision == "fp16":
+        raise ValueError("accelerator has mixed_precision 'fp16', allowed are 'no' and 'bf16'")
+    return given
+
+
+def _check(train: Split, epochs: int, batch_size: int, processes: int) -> None:
+    if epochs < 1:
+        raise ValueError(f"epochs is {epochs}, must be at least 1")
+    if not 1 <= batch_size <= len(train):
+        raise ValueError(
+            f"batch_size is {batch_size}, must lie between 1 and the {len(train)} training images"
+        )
+    if batch_size % processes:
+        raise ValueError(
+            f"batch_size is {batch_size}, must be a multiple of the {processes} processes"
+        )
+
+
+def _generator(*key: int) -> torch.Generator:
+    """An independent random stream for every key, as NumPy's SeedSequence derives them."""
+    word = int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0])
+    return torch.Generator().manual_seed(word >> 1)
+
+
+def _seed_everything(seed: int, epoch: int, step: int, process: int) -> None:
+    """Seed torch's global stream, which dropout draws from, for this one step."""
+    torch.manual_seed(_generator(seed, epoch, step, process).initial_seed())
+
+
+def _batch(
+    train: Split,
+    model: nn.Module,
+    seed: int,
+    epoch: int,
+    step: int,
+    batch_size: int,
+    augment: Callable[[Tensor, torch.Generator], Tensor] | None,
+    accelerator: Any,
+) -> Batch:
+    """This process's share of a step: drawn and augmented for all processes, then sliced."""
+    order = torch.randperm(len(train), generator=_generator(seed, epoch))
+    index = order[step * batch_size : (step + 1) * batch_size]
+    images = train.images[index]
+    if augment is not None:
+        images = augment(images, _generator(seed, epoch, step))
+    share = batch_size // accelerator.num_processes
+    mine = slice(accelerator.process_index * share, (accelerator.process_index + 1) * share)
+    like = next(model.parameters())
+    return Batch(
+        as_input(images[mine]).to(like.device, like.dtype),
+        train.labels[index[mine]].to(like.device),
+        index[mine],
+    )
+
+
+def _terms(
+    model: nn.Module,
+    batch: Batch,
+    loss: Callable[[Tensor, Batch], Tensor],
+    penalty: Callable[[float], Tensor] | None,
+    progress: float,
+) -> dict[str, Tensor]:
+    """The terms of the objective by name."""
+    logits = model(batch.images)
+    largest = int(batch.labels.max())
+    if logits.dim() == 2 and largest >= logits.shape[1]:
+        raise ValueError(
+            f"labels has the value {largest}, must lie below the {logits.shape[1]} outputs of the "
+            "model; give the model one output per class"
+        )
+    terms = {"loss": loss(logits, batch)}
+    if penalty is not None:
+        terms["penalty"] = penalty(progress)
+    return terms
+
+
+def _finite(value: Tensor, name: str, epoch: int, step: int, checkpoint: Path | None) -> float:
+    number = value.item()
+    if not np.isfinite(number):
+        kept = f"; the last good checkpoint is kept in {checkpoint}" if checkpoint else ""
+        raise FloatingPointError(
+            f"the {name} is {number} at epoch {epoch + 1}, step {step + 1}{kept}; "
+            "lower the learning rate or check the data"
+        )
+    return number
+
+
+def _row(
+    epoch: int,
+    steps: int,
+    sums: dict[str, float],
+    model: nn.Module,
+    validation: Split | None,
+    measure: Callable[[int], dict[str, float]] | None,
+) -> dict[str, float]:
+    row = {
+        "epoch": epoch + 1,
+        "loss": sums["loss"] / steps,
+        "penalty": sums["penalty"] / steps,
+        "seconds": sums["seconds"],
+    }
+    if validation is not None:
+        row["validation_accuracy"] = evaluate(model, validation)
+    return row | (measure(epoch + 1) if measure is not None else {})
+
+
+def _summary(row: dict[str, float]) -> str:
+    shown = [name for name in ("loss", "validation_accuracy") if name in row]
+    return ", ".join(f"{name.replace('_', ' ')} {row[name]:.4f}" for name in shown)

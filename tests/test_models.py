@@ -1,0 +1,59 @@
+import pytest
+import torch
+from torch import nn
+
+from nnc.models import LeNet5Caffe, LeNet300100, count_parameters, prunable_weights
+
+
+@pytest.mark.parametrize(
+    ("build", "parameters", "prunable"),
+    [(LeNet300100, 266_610, 266_200), (LeNet5Caffe, 431_080, 430_500)],
+)
+def test_parameter_counts_are_those_of_the_papers(build, parameters, prunable):
+    model = build()
+    assert count_parameters(model) == parameters
+    assert sum(weight.numel() for weight in prunable_weights(model).values()) == prunable
+
+
+@pytest.mark.parametrize("build", [LeNet300100, LeNet5Caffe])
+@pytest.mark.parametrize("images", [0, 1, 3])
+def test_logits_have_one_row_an_image(build, images):
+    assert build()(torch.rand(images, 1, 28, 28)).shape == (images, 10)
+
+
+def test_lenet_300_100_by_hand():
+    """Weights that copy pixel 0 through to logit 0, so that the answer can be seen."""
+    model = LeNet300100()
+    for parameter in model.parameters():
+        nn.init.zeros_(parameter)
+    with torch.no_grad():
+        model.fc1.weight[0, 0] = 2.0
+        model.fc2.weight[0, 0] = 3.0
+        model.fc3.weight[0, 0] = -1.0
+        model.fc3.bias[9] = 0.5
+    image = torch.zeros(1, 1, 28, 28)
+    image[0, 0, 0, 0] = 0.25
+    expected = torch.zeros(1, 10)
+    expected[0, 0], expected[0, 9] = -1.5, 0.5
+    torch.testing.assert_close(model(image), expected)
+
+
+@pytest.mark.parametrize("build", [LeNet300100, LeNet5Caffe])
+@pytest.mark.parametrize("shape", [(784,), (2, 784), (2, 3, 28, 28), (2, 1, 32, 32)])
+def test_other_shapes_are_refused_with_the_expected_shape(build, shape):
+    with pytest.raises(ValueError, match=r"images has shape .* expected N × 1 × 28 × 28"):
+        build()(torch.rand(shape))
+
+
+def test_pixels_as_integers_are_refused_with_the_remedy():
+    with pytest.raises(ValueError, match="as_input"):
+        LeNet300100()(torch.zeros(1, 1, 28, 28, dtype=torch.uint8))
+
+
+def test_names_and_order_of_prunable_weights():
+    assert list(prunable_weights(LeNet300100())) == ["fc1.weight", "fc2.weight", "fc3.weight"]
+
+
+def test_a_model_without_matrices_has_nothing_to_prune():
+    with pytest.raises(ValueError, match="BatchNorm1d has no weights to prune"):
+        prunable_weights(nn.BatchNorm1d(3))

@@ -128,8 +128,14 @@ def fit(
     with torch.random.fork_rng(), Interruption(enabled=checkpoint is not None) as interruption, bar:
         for position in range(start, epochs * steps):
             epoch, step = divmod(position, steps)
+            if step == 0 or position == start:
+                order = torch.randperm(len(train), generator=_generator(seed, epoch))
             _seed_everything(seed, epoch, step, accelerator.process_index)
-            batch = _batch(train, model, seed, epoch, step, batch_size, augment, accelerator)
+            index = order[step * batch_size : (step + 1) * batch_size]
+            images = train.images[index]
+            if augment is not None:
+                images = augment(images, _generator(seed, epoch, step))
+            batch = _share(images, train.labels[index], index, model, accelerator)
             model.train()
             terms = _terms(wrapped, batch, loss, penalty, position / (epochs * steps))
             for name, value in terms.items():
@@ -230,29 +236,15 @@ def _seed_everything(seed: int, epoch: int, step: int, process: int) -> None:
     torch.manual_seed(_generator(seed, epoch, step, process).initial_seed())
 
 
-def _batch(
-    train: Split,
-    model: nn.Module,
-    seed: int,
-    epoch: int,
-    step: int,
-    batch_size: int,
-    augment: Callable[[Tensor, torch.Generator], Tensor] | None,
-    accelerator: Any,
+def _share(
+    images: Tensor, labels: Tensor, index: Tensor, model: nn.Module, accelerator: Any
 ) -> Batch:
-    """This process's share of a step: drawn and augmented for all processes, then sliced."""
-    order = torch.randperm(len(train), generator=_generator(seed, epoch))
-    index = order[step * batch_size : (step + 1) * batch_size]
-    images = train.images[index]
-    if augment is not None:
-        images = augment(images, _generator(seed, epoch, step))
-    share = batch_size // accelerator.num_processes
-    mine = slice(accelerator.process_index * share, (accelerator.process_index + 1) * share)
+    """This process's slice of a step that was drawn and augmented for all processes."""
+    size = len(index) // accelerator.num_processes
+    mine = slice(accelerator.process_index * size, (accelerator.process_index + 1) * size)
     like = next(model.parameters())
     return Batch(
-        as_input(images[mine]).to(like.device, like.dtype),
-        train.labels[index[mine]].to(like.device),
-        index[mine],
+        as_input(images[mine]).to(like.device, like.dtype), labels[mine].to(like.device), index[mine]
     )
 
 

@@ -28,14 +28,18 @@ STATE = "application/vnd.jupyter.widget-state+json"
 ADDRESS = re.compile(r"\b0x[0-9a-f]{6,}")
 
 
-def chapters() -> list[Path]:
-    """The notebooks that _toc.yml names, in reading order."""
+def documents() -> list[str]:
+    """The pages of _toc.yml, as paths without suffix, in reading order."""
     toc = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
     entries = list(toc.get("chapters", []))
     for part in toc.get("parts", []):
         entries += part["chapters"]
-    files = [ROOT / f"{entry['file']}.ipynb" for entry in entries]
-    return [path for path in files if path.exists()]
+    return [toc["root"], *(entry["file"] for entry in entries)]
+
+
+def chapters() -> list[Path]:
+    """The notebooks among the pages."""
+    return [path for name in documents() if (path := ROOT / f"{name}.ipynb").exists()]
 
 
 def tidy(notebook: Any) -> Any:

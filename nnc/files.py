@@ -1,0 +1,63 @@
+"""Writing files so that a killed process or a full disk leaves the old file, or none."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from pathlib import Path
+
+
+def atomic_write(path: Path | str, data: bytes) -> None:
+    """Write ``data`` under ``path``: all of it, or nothing at all.
+
+    The bytes go to a temporary name in the same folder, are synced to the disk and then renamed,
+    which replaces an older file in one step. Missing folders are made.
+
+    Args:
+        path: the final name.
+        data: the whole contents.
+
+    Raises:
+        OSError: the folder cannot be written or the disk is full, in one line that names the
+            path; what was under it before is unchanged.
+    """
+    path = Path(path)
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, path)
+    except BaseException as error:
+        if temporary is not None:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+        if isinstance(error, OSError):
+            raise OSError(
+                f"cannot write {path}: {error.strerror or error}; nothing was changed, free some "
+                "space or choose a folder that can be written"
+            ) from None
+        raise
+    _sync_folder(path.parent)
+
+
+def _umask() -> int:
+    """The process's file mode mask, which mkstemp ignores; it can only be read by setting it."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the rename itself durable; not every system lets a folder be opened."""
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

@@ -1,0 +1,25 @@
+"""Recorded experiments: one module per recipe, its settings and the function that runs it."""
+
+from __future__ import annotations
+
+import difflib
+
+from nnc.recipes import lenet300_sws
+from nnc.recipes.job import Job, Outcome, Recipe
+
+RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in (lenet300_sws.RECIPE,)}
+
+__all__ = ["RECIPES", "Job", "Outcome", "Recipe", "get"]
+
+
+def get(name: str) -> Recipe:
+    """The recipe of this name.
+
+    Raises:
+        ValueError: there is none; the nearest name is suggested.
+    """
+    if name not in RECIPES:
+        near = difflib.get_close_matches(name, RECIPES, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise ValueError(f"recipe is {name!r}, must be one of {', '.join(sorted(RECIPES))}{hint}")
+    return RECIPES[name]

@@ -1,0 +1,114 @@
+"""The built pages in Chromium, without a network: they load, typeset, fit a phone, and are seen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from notebooks import ROOT, documents
+from playwright.sync_api import Browser, Page, Route
+
+pytestmark = pytest.mark.site
+
+PAGES = [*documents(), "search", "genindex"]
+# file:// has rules of its own for scripts and fonts, not for texts: a few pages show them all.
+FILE_PAGES = documents()[:3]
+DESKTOP, PHONE = 1280, 375
+SCREENSHOTS = ROOT / "_screenshots"
+
+
+@contextmanager
+def opened(
+    browser: Browser, address: str, *, width: int = DESKTOP, scheme: str = "light"
+) -> Iterator[tuple[Page, list[str]]]:
+    """A page in a fresh profile, and the list of what went wrong in it."""
+    home = urlsplit(address)
+    faults: list[str] = []
+
+    def gate(route: Route) -> None:
+        wanted = urlsplit(route.request.url)
+        if (wanted.scheme, wanted.netloc) == (home.scheme, home.netloc):
+            route.continue_()
+        else:
+            faults.append(f"asks another host: {route.request.url}")
+            route.abort()
+
+    context = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme)
+    page = context.new_page()
+    page.route(lambda url: not url.startswith(("data:", "blob:")), gate)
+    page.on("pageerror", lambda error: faults.append(f"exception: {error}"))
+    page.on("requestfailed", lambda request: faults.append(f"failed: {request.url}"))
+    page.on(
+        "console",
+        lambda message: (
+            faults.append(f"console: {message.text}") if message.type == "error" else None
+        ),
+    )
+    page.on(
+        "response",
+        lambda response: (
+            faults.append(f"{response.status}: {response.url}") if response.status >= 400 else None
+        ),
+    )
+    page.goto(address, wait_until="load")
+    typeset(page)
+    figures_stand(page)
+    yield page, faults
+    context.close()
+
+
+def typeset(page: Page) -> None:
+    """Wait until the mathematics of a page, where it has some, is typeset."""
+    if page.locator(".math, .nb-math").count():
+        page.wait_for_function("window.MathJax?.startup?.promise !== undefined")
+        page.evaluate("() => MathJax.startup.promise")
+
+
+def figures_stand(page: Page) -> None:
+    """Wait until every interactive figure of a page has taken the place of its picture."""
+    page.wait_for_function("() => !document.querySelector('.widget-fallback')")
+
+
+def check(page: Page, faults: list[str]) -> None:
+    """What holds for every page, however it is opened."""
+    assert faults == []
+    assert page.locator("h1").count() >= 1
+    assert page.locator("mjx-merror").count() == 0
+    assert page.locator(".math:has(mjx-container)").count() == page.locator(".math").count()
+    overflow = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
+    assert overflow <= 0, "the page scrolls sideways"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [DESKTOP, PHONE])
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_loads_offline_and_fits(
+    browser: Browser, server: str, name: str, width: int, scheme: str
+) -> None:
+    SCREENSHOTS.mkdir(exist_ok=True)
+    picture = SCREENSHOTS / f"{name.replace('/', '-')}-{width}-{scheme}.png"
+    with opened(browser, f"{server}/{name}.html", width=width, scheme=scheme) as (page, faults):
+        page.screenshot(path=picture, full_page=True)
+        check(page, faults)
+        assert page.evaluate("document.documentElement.dataset.theme") == scheme
+
+
+@pytest.mark.parametrize("name", FILE_PAGES)
+def test_a_page_works_from_a_folder(browser: Browser, site: Path, name: str) -> None:
+    with opened(browser, (site / f"{name}.html").as_uri()) as (page, faults):
+        check(page, faults)
+
+
+def test_the_start_page_leads_to_the_book(browser: Browser, server: str) -> None:
+    with opened(browser, f"{server}/index.html") as (page, faults):
+        page.wait_for_url("**/book/index.html")
+        assert faults == []
+
+
+def test_search_finds_a_word(browser: Browser, server: str) -> None:
+    with opened(browser, f"{server}/search.html?q=network") as (page, faults):
+        page.wait_for_selector("#search-results li")
+        assert faults == []

@@ -9,15 +9,17 @@ BIN := $(VENV)/bin
 PY := $(BIN)/python
 STAMP := $(VENV)/installed
 SITE := _build/html
-BUILD := $(PY) -c "from jupyter_book.cli.main import main; main()" build . --all -W -n --keep-going
+BUILD := $(PY) -c "from jupyter_book.cli.main import main; main()" build . --all -W -n --keep-going -q
 
 # A checkout that was copied or moved still imports its own nnc.
 export PYTHONPATH := $(CURDIR)
 export PYTHONDONTWRITEBYTECODE := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
+book: export OMP_NUM_THREADS := 1
 book: $(STAMP) ## execute every chapter, build the pages strictly, say where they are
-	NNC_EXECUTE=force $(BUILD)
+	$(PY) scripts/notebooks.py --into _build/executed
+	NNC_EXECUTED=_build/executed $(BUILD)
 	@echo "The book is ready: open \"$(CURDIR)/$(SITE)/index.html\", or 'make serve'"
 
 test: export OMP_NUM_THREADS := 1
@@ -28,7 +30,7 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 
 html: $(STAMP) ## build the pages from the outputs stored in the notebooks, executing nothing
-	$(BUILD) -q
+	$(BUILD)
 
 lint: $(STAMP) ## ruff (rules and format) and mypy
 	$(PY) -m ruff check .

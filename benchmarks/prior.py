@@ -3,6 +3,7 @@
     python benchmarks/prior.py                                  # everything, some minutes
     python benchmarks/prior.py --models lenet --steps 20        # one network
     python benchmarks/prior.py --precision float32
+    OMP_NUM_THREADS=1 python benchmarks/prior.py --cpu-time     # on a machine shared with others
 
 Every row is a process of its own, so that its peak memory is its own. Batches of 256 random
 images, Adam for the network and for the mixture. The weights are set as they lie in a clustered
@@ -74,18 +75,19 @@ def make_prior(kind: str, name: str) -> nn.Module | None:
     return prior
 
 
-def fastest(step: Callable[[], None], steps: int) -> float:
-    """Seconds of the fastest of some steps, after one to warm up: others may use the machine."""
+def fastest(step: Callable[[], None], options: argparse.Namespace) -> float:
+    """Seconds of the fastest of some steps, after one to warm up."""
+    clock = time.process_time if options.cpu_time else time.perf_counter
     step()
     times = []
-    for _ in range(steps):
-        start = time.perf_counter()
+    for _ in range(options.steps):
+        start = clock()
         step()
-        times.append(time.perf_counter() - start)
+        times.append(clock() - start)
     return min(times)
 
 
-def measure(name: str, kind: str, steps: int, precision: str) -> dict[str, float]:
+def measure(name: str, kind: str, options: argparse.Namespace) -> dict[str, float]:
     """Seconds of a training step, and of the prior's part alone, and peak memory in bytes."""
     model, images = clustered_model(name)
     labels = torch.randint(10, (BATCH,))
@@ -96,7 +98,7 @@ def measure(name: str, kind: str, steps: int, precision: str) -> dict[str, float
 
     def step() -> None:
         optimiser.zero_grad()
-        with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
+        with torch.autocast("cpu", torch.bfloat16, enabled=options.precision == "bfloat16"):
             loss = nn.functional.cross_entropy(model(images), labels)
         if prior is not None:
             loss = loss + 1e-6 * prior(weights)
@@ -108,11 +110,11 @@ def measure(name: str, kind: str, steps: int, precision: str) -> dict[str, float
             prior(weights).backward()
             optimiser.zero_grad()
 
-    seconds = fastest(step, steps)
+    seconds = fastest(step, options)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return {
         "step": seconds,
-        "penalty": fastest(penalty_alone, steps),
+        "penalty": fastest(penalty_alone, options),
         "memory": peak * (1 if sys.platform == "darwin" else 1024),
         "weights": sum(w.numel() for w in weights),
         "parameters": count_parameters(model),
@@ -122,13 +124,16 @@ def measure(name: str, kind: str, steps: int, precision: str) -> dict[str, float
 def row_in_a_process(name: str, kind: str, options: argparse.Namespace) -> dict[str, float]:
     command = [sys.executable, __file__, "--row", name, kind]
     command += ["--steps", str(options.steps), "--precision", options.precision]
+    command += ["--cpu-time"] * options.cpu_time
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     return json.loads(done.stdout)
 
 
 def print_table(options: argparse.Namespace) -> None:
     threads = torch.get_num_threads()
-    print(f"batch {BATCH}, {options.precision}, {threads} threads, fastest of {options.steps}")
+    clock = "processor time" if options.cpu_time else "wall time"
+    print(f"batch {BATCH}, {options.precision}, {threads} threads, {clock}, ", end="")
+    print(f"fastest of {options.steps}")
     print("penalty: forward and backward of the prior alone; memory: the whole process at its peak")
     header = (
         "network      weights  prior       step ms   ÷ none  penalty ms  ÷ step of none  peak MB"
@@ -154,12 +159,13 @@ def main() -> None:
     parser.add_argument("--models", nargs="+", choices=NARROWEST, default=list(NARROWEST))
     parser.add_argument("--steps", type=int, default=5, help="timed steps a row (default 5)")
     parser.add_argument("--precision", choices=("float32", "bfloat16"), default="bfloat16")
+    parser.add_argument("--cpu-time", action="store_true", help="processor seconds, not wall time")
     parser.add_argument("--row", nargs=2, metavar=("MODEL", "PRIOR"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.steps < 1:
         parser.error("--steps must be at least 1")
     if options.row:
-        print(json.dumps(measure(*options.row, options.steps, options.precision)))
+        print(json.dumps(measure(*options.row, options)))
     else:
         print_table(options)
 

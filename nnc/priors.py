@@ -183,8 +183,10 @@ class GaussianMixturePrior(nn.Module):
     The penalty is ``- sum_l sum_i (log sum_j pi_j N(w_i / s_l | mu_j, 1 / lambda_j) - log s_l)
     - sum_j log Gamma(lambda_j | a_j, b_j) - log Beta(pi_0 | a, b)``, with ``mu_0 = 0`` fixed,
     ``pi_j = (1 - pi_0) softmax(rho)_j`` for j ≥ 1, and the scales' product fixed at 1.
-    Source: Ullrich, Meeds and Welling, "Soft weight-sharing for neural network compression"
-    (2017), equations 3 and 4; Nowlan and Hinton (1992) for the mixture.
+    Source: Nowlan and Hinton (1992) and Bishop, "Pattern Recognition and Machine Learning"
+    (2006), equations 5.137 and 5.138, for the mixture; Ullrich, Meeds and Welling, "Soft
+    weight-sharing for neural network compression" (2017), for the zero component and the
+    hyper-priors.
 
     Args:
         means: of the non-zero components at the start, J, in units of weights. Its dtype (if it

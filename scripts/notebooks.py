@@ -1,6 +1,9 @@
-"""Execute chapters in place and store their outputs (`make notebooks`).
+"""Execute chapters, several at a time.
 
-``python scripts/notebooks.py [book/NAME.ipynb ...]``; without names, every chapter of _toc.yml.
+``notebooks.py [book/NAME.ipynb ...]`` executes in place and stores the outputs (`make notebooks`);
+``notebooks.py --into FOLDER`` leaves the chapters alone and writes executed copies below FOLDER
+(`make book`). Without names it takes every chapter of _toc.yml.
+
 What differs from run to run without meaning anything is left out: times of execution, the
 interpreter's version, random widget ids, memory addresses. So a second run changes nothing,
 and a change in a notebook's diff is a change in the chapter.
@@ -8,10 +11,13 @@ and a change in a notebook's diff is a change in the chapter.
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import re
+import shutil
 import sys
+import time
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -19,7 +25,7 @@ from typing import Any
 import nbformat
 import yaml
 from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError
+from nbclient.exceptions import CellExecutionError, CellTimeoutError
 
 ROOT = Path(__file__).resolve().parent.parent
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
@@ -56,8 +62,8 @@ def tidy(notebook: Any) -> Any:
     return nbformat.from_dict(json.loads(text))
 
 
-def execute(path: Path) -> str:
-    """Execute one chapter and store it; returns what went wrong, or nothing."""
+def execute(path: Path, target: Path) -> str:
+    """Execute one chapter into a file; returns what went wrong, or nothing."""
     notebook = nbformat.read(path, as_version=4)
     client = NotebookClient(
         notebook,
@@ -69,21 +75,36 @@ def execute(path: Path) -> str:
     )
     try:
         client.execute()
-    except CellExecutionError as error:
+    except (CellExecutionError, CellTimeoutError) as error:
         return str(error)
-    partial = path.with_suffix(".tmp")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_suffix(".tmp")
     nbformat.write(tidy(notebook), partial)
-    os.replace(partial, path)
+    os.replace(partial, target)
     return ""
 
 
-def main(names: list[str]) -> int:
-    """Execute the named chapters, or all; two at a time."""
-    paths = [Path(name).resolve() for name in names] or chapters()
+def timed(path: Path, target: Path) -> tuple[str, float]:
+    """Execute one chapter; also returns the seconds it took."""
+    began = time.perf_counter()
+    return execute(path, target), time.perf_counter() - began
+
+
+def main(arguments: list[str]) -> int:
+    """Execute the named chapters, or all, and say how each went."""
+    parser = argparse.ArgumentParser(description="execute chapters and store their outputs")
+    parser.add_argument("chapters", nargs="*", type=Path, help="notebooks; without any, all")
+    parser.add_argument("--into", type=Path, help="folder for executed copies; else in place")
+    options = parser.parse_args(arguments)
+    paths = [path.resolve() for path in options.chapters] or chapters()
+    targets = paths
+    if options.into:
+        shutil.rmtree(options.into, ignore_errors=True)
+        targets = [options.into / path.relative_to(ROOT) for path in paths]
     failed = 0
-    with ProcessPoolExecutor(max_workers=2) as pool:
-        for path, problem in zip(paths, pool.map(execute, paths), strict=True):
-            print(f"{path.name}: {problem or 'done'}", flush=True)
+    with ProcessPoolExecutor(max_workers=min(os.cpu_count() or 1, 4)) as pool:
+        for path, (problem, seconds) in zip(paths, pool.map(timed, paths, targets), strict=True):
+            print(f"{path.name}: {problem or 'executed'} ({seconds:.0f} s)", flush=True)
             failed += bool(problem)
     return min(failed, 1)
 

@@ -1,6 +1,6 @@
 """What the book needs of Sphinx beyond Jupyter Book: a few small things, each by itself.
 
-- ``NNC_EXECUTE=force`` in the environment executes the notebooks (`make book`).
+- ``NNC_EXECUTED=FOLDER`` in the environment takes the chapters from there (`make book`).
 - ``{record}`` writes a number of a recorded run into a page without a kernel.
 - An interactive figure keeps its static picture until JavaScript has drawn it.
 - Every page says in its head what it is about.
@@ -11,23 +11,23 @@ from __future__ import annotations
 import os
 import re
 from html import escape
+from pathlib import Path
 from typing import Any
 
 from docutils import nodes
 from records_role import RecordRole
 from sphinx.application import Sphinx
-from sphinx.config import Config
 from sphinx.transforms.post_transforms import SphinxPostTransform
 
 VIEW = "application/vnd.jupyter.widget-view+json"
 NO_SCRIPT = "<noscript><p>This figure is interactive and needs JavaScript.</p></noscript>"
 
 
-def choose_execution(app: Sphinx, config: Config) -> None:
-    """Let the environment say whether the chapters are executed."""
-    mode = os.environ.get("NNC_EXECUTE")
-    if mode:
-        config["nb_execution_mode"] = mode
+def take_executed_copy(app: Sphinx, docname: str, source: list[str]) -> None:
+    """Read a chapter from the folder of executed copies, where the environment names one."""
+    folder = os.environ.get("NNC_EXECUTED")
+    if folder and app.env.doc2path(docname).endswith(".ipynb"):
+        source[0] = Path(folder, f"{docname}.ipynb").read_text(encoding="utf-8")
 
 
 class KeepStaticPicture(SphinxPostTransform):
@@ -88,7 +88,7 @@ def describe(
 
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register everything above with Sphinx."""
-    app.connect("config-inited", choose_execution)
+    app.connect("source-read", take_executed_copy)
     app.connect("html-page-context", describe)
     app.add_post_transform(KeepStaticPicture)
     app.add_role("record", RecordRole())

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from nnc.data import Dataset
 
 
@@ -59,6 +61,7 @@ class Recipe:
         name: as on the command line.
         summary: one line.
         dataset: the default data set.
+        model: builds the architecture that a stored network is loaded into.
         settings: a frozen dataclass, the values that the record was made with.
         run: settings and job in, outcome out; resumes in the job's folder.
         suggest: an Optuna trial in, settings out: the space that a search covers.
@@ -68,6 +71,7 @@ class Recipe:
     name: str
     summary: str
     dataset: str
+    model: Callable[[], nn.Module]
     settings: Any
     run: Callable[[Any, Job], Outcome]
     suggest: Callable[[Any], Any]

@@ -277,6 +277,7 @@ RECIPE = Recipe(
     name="lenet300-sws",
     summary="soft weight-sharing of LeNet-300-100, plain images, no teacher",
     dataset="mnist",
+    model=LeNet300100,
     settings=Settings(),
     run=run,
     suggest=suggest,

@@ -1,0 +1,235 @@
+"""From the files of a data set to tensors: idx, the batches of CIFAR-10, images by class.
+
+Every reader returns pixels, uint8 N × C × H × W, and labels, int64 N. A file that is truncated or
+of another kind is a ValueError that names it.
+"""
+
+from __future__ import annotations
+
+import gzip
+import math
+import re
+import struct
+import warnings
+import zipfile
+import zlib
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm.auto import tqdm
+
+Labelled = tuple[Tensor, Tensor]
+Pixels = np.ndarray[Any, np.dtype[np.uint8]]
+
+
+def read_npz(path: Path) -> Labelled:
+    """Pixels and labels of a NumPy archive: ``images`` (uint8, N × H × W) and ``labels`` (uint8).
+
+    Raises:
+        ValueError: the file is damaged.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            pixels, labels = arrays["images"], arrays["labels"]
+    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+        raise _damaged(path, error) from None
+    return torch.from_numpy(pixels).unsqueeze(1), torch.from_numpy(labels).long()
+
+
+def plain_or_zipped(path: Path) -> Path | None:
+    """The file itself where it exists, else the one with ``.gz`` at its end, else None."""
+    candidates = (path, path.with_name(path.name + ".gz"))
+    return next((candidate for candidate in candidates if candidate.exists()), None)
+
+
+def read_idx(folder: Path, part: str, classes: int) -> Labelled:
+    """Pixels and labels of one part of a data set in the format of MNIST.
+
+    Args:
+        folder: holds ``<part>-images-idx3-ubyte`` and ``<part>-labels-idx1-ubyte``, either as
+            they are or with gzip.
+        part: ``"train"`` or ``"t10k"``.
+        classes: how many there are.
+
+    Raises:
+        ValueError: a file is missing or damaged.
+    """
+    pixels, images_file = _read_idx_file(folder / f"{part}-images-idx3-ubyte", 3)
+    labels, labels_file = _read_idx_file(folder / f"{part}-labels-idx1-ubyte", 1)
+    if len(pixels) != len(labels):
+        raise _damaged(labels_file, f"{len(labels)} labels, {len(pixels)} images in {images_file}")
+    if int(labels.max()) >= classes:
+        raise _damaged(labels_file, f"label {int(labels.max())}, there are {classes} classes")
+    return pixels.unsqueeze(1), labels.long()
+
+
+def _read_idx_file(path: Path, dimensions: int) -> tuple[Tensor, Path]:
+    """The array and the file it was in: 0, 0, 8 (bytes), dimensions, sizes (big-endian), pixels."""
+    found = plain_or_zipped(path) or path
+    try:
+        data = found.read_bytes()
+        data = gzip.decompress(data) if found.suffix == ".gz" else data
+    except (OSError, EOFError, zlib.error) as error:
+        raise _damaged(found, error) from None
+    start = 4 + 4 * dimensions
+    if len(data) < start or data[:4] != bytes((0, 0, 8, dimensions)):
+        raise _damaged(found, f"starts with {data[:4].hex(' ')}, not 00 00 08 0{dimensions}")
+    shape = struct.unpack(f">{dimensions}I", data[4:start])
+    if len(data) != start + math.prod(shape) or 0 in shape:
+        raise _damaged(
+            found, f"{len(data)} bytes, its header says {start} + {' × '.join(map(str, shape))}"
+        )
+    return torch.from_numpy(np.frombuffer(data, np.uint8)[start:].reshape(shape).copy()), found
+
+
+def read_cifar10(folder: Path) -> tuple[tuple[str, ...], Labelled, Labelled]:
+    """Class names, training and test part of the original CIFAR-10, through torchvision.
+
+    Args:
+        folder: ``cifar-10-batches-py`` with its seven files.
+
+    Raises:
+        ValueError: a file is not the original, to the bit.
+    """
+    from torchvision.datasets import CIFAR10
+    from torchvision.datasets.utils import check_integrity
+
+    # The batches are pickles, which may run any code while they load: nothing is opened before
+    # its MD5 sum is that of the original.
+    meta = (CIFAR10.meta["filename"], CIFAR10.meta["md5"])
+    for file, md5 in (*CIFAR10.train_list, *CIFAR10.test_list, meta):
+        if not check_integrity(folder / file, md5):
+            raise _damaged(folder / file, "its MD5 sum is not that of the original")
+    with warnings.catch_warnings():
+        # NumPy 2.4 finds the way in which these old pickles call it deprecated.
+        warnings.simplefilter("ignore", np.exceptions.VisibleDeprecationWarning)
+        train, test = (CIFAR10(folder.parent, train=part) for part in (True, False))
+    return tuple(train.classes), _channels_first(train), _channels_first(test)
+
+
+def _channels_first(source: Any) -> Labelled:
+    pixels = torch.from_numpy(source.data.transpose(0, 3, 1, 2).copy())
+    return pixels, torch.tensor(source.targets, dtype=torch.int64)
+
+
+def read_folder(folder: Path) -> tuple[tuple[str, ...], Labelled, Labelled]:
+    """Class names, training and test part of a folder of images by class, decoded once.
+
+    Args:
+        folder: holds ``train/<class>/*`` and ``test/<class>/*``. Names that start with a dot are
+            left out. Classes are numbered in sorted order, files follow in natural order.
+
+    Raises:
+        ValueError: a file is not an image, or not of the size and mode (grey or RGB) of the
+            first; train and test have different classes; a folder is missing or empty.
+    """
+    classes, test_classes = (_names(folder / part) for part in ("train", "test"))
+    if classes != test_classes:
+        odd = sorted(set(classes) ^ set(test_classes))
+        raise ValueError(
+            f"{folder} must have the same classes in train and test; only in one of them: "
+            f"{', '.join(odd)}"
+        )
+    train, test = (_list_images(folder / part, classes) for part in ("train", "test"))
+    pixels = _decode([path for path, _ in train + test])
+    labels = torch.tensor([label for _, label in train + test], dtype=torch.int64)
+    border = len(train)
+    return classes, (pixels[:border], labels[:border]), (pixels[border:], labels[border:])
+
+
+def _names(folder: Path) -> tuple[str, ...]:
+    """Names of the class folders, sorted."""
+    rows = sorted(path.name for path in _visible(folder) if path.is_dir())
+    if not rows:
+        raise ValueError(f"{folder} has no folders of images; it needs one for each class")
+    return tuple(rows)
+
+
+def _list_images(folder: Path, classes: tuple[str, ...]) -> list[tuple[Path, int]]:
+    """Every file of every class, with its label."""
+    rows = []
+    for label, name in enumerate(classes):
+        files = sorted(_visible(folder / name), key=_natural)
+        if not files:
+            raise ValueError(f"{folder / name} has no images, needs at least one")
+        rows += [(path, label) for path in files]
+    return rows
+
+
+def _visible(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        raise ValueError(
+            f"{folder} is not a folder; a folder of images by class needs train/<class>/* and "
+            "test/<class>/*"
+        )
+    return [path for path in folder.iterdir() if not path.name.startswith(".")]
+
+
+def _natural(path: Path) -> tuple[list[tuple[int, int | str]], str]:
+    """A key that sorts 2 before 10; the name itself decides between 2 and 02."""
+    parts = re.split(r"(\d+)", path.name)
+    return [(0, int(part)) if part.isdecimal() else (1, part) for part in parts], path.name
+
+
+def _decode(paths: list[Path]) -> Tensor:
+    """All images, of the size and mode of the first."""
+    first = _pixels(paths[0])
+    images = np.empty((len(paths), *first.shape), dtype=np.uint8)
+
+    def fill(rows: range) -> int:
+        for row in rows:
+            images[row] = _alike(_pixels(paths[row]), first, paths[row], paths[0])
+        return len(rows)
+
+    everyone = range(len(paths))
+    chunks = [everyone[start : start + 64] for start in everyone[::64]]
+    # Pillow releases the interpreter while it decodes, so threads are enough.
+    pool = ThreadPoolExecutor()
+    try:
+        with tqdm(desc="decoding", total=len(paths), unit="image", leave=False, delay=1) as bar:
+            for count in pool.map(fill, chunks):
+                bar.update(count)
+    finally:
+        pool.shutdown(cancel_futures=True)
+    return torch.from_numpy(images)
+
+
+def _alike(pixels: Pixels, first: Pixels, path: Path, first_path: Path) -> Pixels:
+    if pixels.shape != first.shape:
+        raise ValueError(
+            f"{path} is {_size(pixels)}, {first_path} is {_size(first)}; bring all images to one "
+            "size, and to RGB or grey"
+        )
+    return pixels
+
+
+def _size(pixels: Pixels) -> str:
+    channels, height, width = pixels.shape
+    return f"{'grey' if channels == 1 else 'RGB'}, {width} × {height} pixels"
+
+
+def _pixels(path: Path) -> Pixels:
+    """One image, channels × height × width."""
+    from PIL import Image  # torchvision brings it; only folders of images need it
+
+    try:
+        with Image.open(path) as image:
+            mode, pixels = image.mode, np.asarray(image)
+    except (OSError, EOFError, ValueError, SyntaxError, struct.error, zlib.error) as error:
+        raise _damaged(path, error) from None
+    except Image.DecompressionBombError as error:
+        raise _damaged(path, error) from None
+    if mode not in ("L", "RGB"):
+        raise ValueError(f"{path} has Pillow's mode {mode}, must be grey (L) or RGB; convert it")
+    return pixels[None] if mode == "L" else pixels.transpose(2, 0, 1)
+
+
+def _damaged(path: Path, reason: object) -> ValueError:
+    words = " ".join(str(reason).split()) or type(reason).__name__
+    return ValueError(
+        f"{path} cannot be read ({words}); it is truncated or not what its name says, replace it"
+    )

@@ -1,0 +1,198 @@
+"""Recorded runs: reading them, promoting new ones, and checking that they are what they say.
+
+A record is ``<recipe>.json`` with the keys
+
+``recipe``       name of the recipe
+``settings``     every setting of the runs
+``dataset``      ``name``, ``fingerprint`` (SHA-256 over pixels and labels), and the number of
+                 images used to ``train``, for ``validation`` and to ``test``
+``environment``  versions, device, number of threads, commit
+``runs``         per seed: ``seed``; ``metrics`` (accuracies and sparsity as fractions, sizes in
+                 bytes); ``history`` (per stage a row per epoch); ``file`` (the stored network,
+                 relative to this folder, or null) and its ``sha256``; ``extras`` (other files);
+                 ``seconds``
+
+Beside it, ``<recipe>/`` holds the files, and ``<recipe>.trials.json`` the trials of its search.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+import shutil
+import statistics
+from collections.abc import Iterable
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nnc import storage
+from nnc.files import atomic_write
+from nnc.quantised import Quantised
+
+FOLDER = Path(str(files("nnc.records")))
+RESULT = "result.json"  # what a run leaves in its folder
+_SHARED = ("recipe", "settings", "dataset")
+
+
+def names() -> list[str]:
+    """The recipes that have a record."""
+    return sorted(p.stem for p in FOLDER.glob("*.json") if not p.name.endswith(".trials.json"))
+
+
+def read(recipe: str) -> dict[str, Any]:
+    """The record of a recipe, as its JSON.
+
+    Raises:
+        ValueError: there is none; the nearest name is suggested.
+    """
+    if recipe not in names():
+        near = difflib.get_close_matches(recipe, names(), n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise ValueError(f"no record of {recipe!r}, there are {', '.join(names()) or 'none'}{hint}")
+    return json.loads((FOLDER / f"{recipe}.json").read_text())
+
+
+def values(recipe: str, metric: str) -> list[float]:
+    """One metric of every run, by seed.
+
+    Raises:
+        ValueError: the record has no such metric.
+    """
+    runs = read(recipe)["runs"]
+    if metric not in runs[0]["metrics"]:
+        raise ValueError(f"metric is {metric!r}, must be one of {', '.join(runs[0]['metrics'])}")
+    return [run["metrics"][metric] for run in runs]
+
+
+def mean(recipe: str, metric: str) -> float:
+    """The mean of a metric over all runs of a record."""
+    return statistics.fmean(values(recipe, metric))
+
+
+def network(recipe: str, seed: int = 0) -> Quantised:
+    """The stored network of one run."""
+    return storage.load(FOLDER / _run(recipe, seed)["file"])
+
+
+def arrays(recipe: str, name: str, seed: int = 0) -> dict[str, np.ndarray]:
+    """An extra file of a run, such as ``"film"``: array name → array."""
+    extras = {Path(path).stem: path for path in _run(recipe, seed)["extras"]}
+    if name not in extras:
+        raise ValueError(f"name is {name!r}, run {seed} of {recipe} has {', '.join(extras) or 'none'}")
+    with np.load(FOLDER / extras[name]) as stored:
+        return {key: stored[key] for key in stored.files}
+
+
+def trials(recipe: str) -> list[dict[str, Any]]:
+    """The finished trials of a recipe's search, scored on validation images."""
+    return json.loads((FOLDER / f"{recipe}.trials.json").read_text())["trials"]
+
+
+def add(results: Iterable[Path]) -> str:
+    """Promote finished runs of one recipe to its record, replacing runs of the same seeds.
+
+    Runs already recorded with other settings or data are dropped: a record is of one experiment.
+
+    Args:
+        results: folders that ``nnc run`` wrote.
+
+    Returns:
+        The recipe's name.
+
+    Raises:
+        ValueError: no or unfinished runs, or runs that differ in settings or data.
+    """
+    loaded = [(Path(folder), _read_result(Path(folder))) for folder in results]
+    if not loaded:
+        raise ValueError("no run given, needs at least one folder that nnc run wrote")
+    first = loaded[0][1]
+    for folder, result in loaded:
+        different = [key for key in _SHARED if result[key] != first[key]]
+        if different:
+            raise ValueError(f"{folder} differs from {loaded[0][0]} in {', '.join(different)}")
+    recipe: str = first["recipe"]
+    runs = _kept_runs(recipe, first)
+    for folder, result in loaded:
+        runs[result["run"]["seed"]] = _copy_files(recipe, folder, result["run"])
+    record = {key: first[key] for key in (*_SHARED, "environment")}
+    record["runs"] = [runs[seed] for seed in sorted(runs)]
+    text = json.dumps(record, indent=1, ensure_ascii=False) + "\n"
+    atomic_write(FOLDER / f"{recipe}.json", text.encode())
+    return recipe
+
+
+def verify(recipe: str) -> list[str]:
+    """Everything in a record that can be checked without a data set.
+
+    The stored files' SHA-256, and what follows from a decoded network: sparsity, bytes, ratio.
+
+    Returns:
+        What is wrong, a line each; empty where all is right.
+    """
+    wrong = []
+    for run in read(recipe)["runs"]:
+        where = f"{recipe}, seed {run['seed']}"
+        if run["file"] is None:
+            continue
+        path = FOLDER / run["file"]
+        if sha256(path) != run["sha256"]:
+            wrong.append(f"{where}: {run['file']} is not the file that was recorded (SHA-256)")
+            continue
+        quantised, size = storage.load(path), path.stat().st_size
+        found = {
+            "sparsity": quantised.sparsity(),
+            "file_bytes": size,
+            "compression_ratio": quantised.compression_ratio(size),
+        }
+        wrong += [
+            f"{where}: {key} is recorded as {run['metrics'][key]}, the file has {value}"
+            for key, value in found.items()
+            if abs(run["metrics"][key] - value) > 1e-9 * abs(value)
+        ]
+    return wrong
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _run(recipe: str, seed: int) -> dict[str, Any]:
+    runs = {run["seed"]: run for run in read(recipe)["runs"]}
+    if seed not in runs:
+        raise ValueError(f"seed is {seed}, {recipe} has runs of {', '.join(map(str, runs))}")
+    return runs[seed]
+
+
+def _read_result(folder: Path) -> dict[str, Any]:
+    if not (folder / RESULT).is_file():
+        raise ValueError(f"{folder} has no {RESULT}: the run is not finished, run it again")
+    return json.loads((folder / RESULT).read_text())
+
+
+def _kept_runs(recipe: str, result: dict[str, Any]) -> dict[int, dict[str, Any]]:
+    if recipe not in names():
+        return {}
+    record = read(recipe)
+    if any(record[key] != result[key] for key in _SHARED):
+        return {}
+    return {run["seed"]: run for run in record["runs"]}
+
+
+def _copy_files(recipe: str, folder: Path, run: dict[str, Any]) -> dict[str, Any]:
+    """Copy a run's files under names that carry the seed; only seed 0 keeps its extras."""
+    target = FOLDER / recipe
+    copied = dict(run, extras=[])
+    source = folder / run["file"]
+    copied["file"] = f"{recipe}/seed-{run['seed']}{source.suffix}"
+    target.mkdir(exist_ok=True)
+    shutil.copyfile(source, FOLDER / copied["file"])
+    if run["seed"] == 0:
+        for extra in run["extras"]:
+            shutil.copyfile(folder / extra, target / extra)
+            copied["extras"].append(f"{recipe}/{extra}")
+    return copied

@@ -1,6 +1,7 @@
 # Needs Python 3.11 or newer and make, nothing else. `make help` lists what there is.
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
+.NOTPARALLEL:
 .PHONY: book test help html lint unit chapters site notebooks lock serve clean
 
 # Only relative paths below: the folder may have any name.
@@ -59,8 +60,8 @@ lock: ## pin what is installed in .venv: requirements.lock and environment.yml
 serve: ## show the built pages on http://localhost:8000
 	$(PY) -m http.server --directory $(SITE) --bind localhost 8000
 
-clean: ## remove what was built, and .venv
-	rm -rf _build _screenshots $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
+clean: ## remove what was built (.venv stays; delete it by hand to start over)
+	rm -rf _build _screenshots .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
 
 $(STAMP): requirements.lock pyproject.toml scripts/venv.sh
 	@sh scripts/venv.sh $(VENV) $(PYTHON)

@@ -1,4 +1,8 @@
-"""Augmentation of whole batches at once; every function draws from the generator it is given."""
+"""Augmentation of whole batches at once; every function draws from the generator it is given.
+
+A batch is N × C × H × W of any type, usually uint8, and N may be 0. The generator is a CPU one
+whatever the device of the images, so the same seed draws the same places everywhere.
+"""
 
 from __future__ import annotations
 
@@ -8,82 +12,101 @@ from torch.nn import functional
 
 
 def random_crop(images: Tensor, padding: int, generator: torch.Generator) -> Tensor:
-    """Pad by reflection and cut a window of the old size out, at a place drawn per image.
+    """Pad by reflection and cut a window of the old size out, at a place drawn for each image.
 
     Args:
-        images: N × C × H × W, any type.
+        images: N × C × H × W.
         padding: pixels on every side, at least 0 and below H and W.
-        generator: a CPU generator; vertical offsets are drawn first, then horizontal ones.
+        generator: draws N vertical offsets, then N horizontal ones, from 0 to twice the padding.
 
     Returns:
         Images of the same shape and type.
 
     Raises:
-        ValueError: the padding is out of range.
+        ValueError: the images are not a batch, or the padding is out of range.
     """
-    if not 0 <= padding < min(images.shape[-2:]):
-        raise ValueError(
-            f"padding is {padding}, must be at least 0 and below the image side, "
-            f"{min(images.shape[-2:])}"
-        )
-    rows = _reflected(images.shape[-2], padding)
-    columns = _reflected(images.shape[-1], padding)
-    return _windows(images, rows, columns, padding, generator)
-
-
-def random_flip(images: Tensor, generator: torch.Generator) -> Tensor:
-    """Mirror each image left to right with probability one half.
-
-    Args:
-        images: N × C × H × W, any type.
-        generator: a CPU generator.
-
-    Returns:
-        Images of the same shape and type.
-    """
-    flip = torch.rand(len(images), generator=generator) < 0.5
-    return torch.where(flip.view(-1, 1, 1, 1).to(images.device), images.flip(-1), images)
+    _check(images, "padding", padding)
+    height, width = images.shape[-2:]
+    rows = _reflected(height, padding)[_positions(len(images), height, padding, generator)]
+    columns = _reflected(width, padding)[_positions(len(images), width, padding, generator)]
+    return _pick(images, rows, columns)
 
 
 def random_shift(images: Tensor, pixels: int, generator: torch.Generator) -> Tensor:
     """Shift each image by up to ``pixels`` in both directions and fill with zeros.
 
     Args:
-        images: N × C × H × W, any type.
-        pixels: the largest shift, at least 0.
-        generator: a CPU generator; vertical offsets are drawn first, then horizontal ones.
+        images: N × C × H × W.
+        pixels: the largest shift, at least 0 and below H and W.
+        generator: draws N vertical offsets, then N horizontal ones, from 0 to twice ``pixels``;
+            at ``pixels`` an image stays where it is, below it moves down or right.
 
     Returns:
         Images of the same shape and type.
 
     Raises:
-        ValueError: the shift is negative.
+        ValueError: the images are not a batch, or the shift is out of range.
     """
-    if pixels < 0:
-        raise ValueError(f"pixels is {pixels}, must be at least 0")
-    padded = functional.pad(images, (pixels,) * 4)
-    rows = torch.arange(padded.shape[-2])
-    columns = torch.arange(padded.shape[-1])
-    return _windows(padded, rows, columns, pixels, generator)
+    _check(images, "pixels", pixels)
+    height, width = images.shape[-2:]
+    rows = _positions(len(images), height, pixels, generator)
+    columns = _positions(len(images), width, pixels, generator)
+    return _pick(functional.pad(images, (pixels,) * 4), rows, columns)
+
+
+def random_flip(images: Tensor, generator: torch.Generator) -> Tensor:
+    """Mirror each image left to right with probability one half.
+
+    Args:
+        images: N × C × H × W.
+        generator: draws N numbers in [0, 1); an image below 0.5 is mirrored.
+
+    Returns:
+        Images of the same shape and type.
+
+    Raises:
+        ValueError: the images are not a batch.
+    """
+    _check_batch(images)
+    count, _, height, width = images.shape
+    mirrored = torch.rand((count, 1), generator=generator) < 0.5
+    columns = torch.where(mirrored, torch.arange(width).flip(0), torch.arange(width))
+    return _pick(images, torch.arange(height).expand(count, -1), columns)
+
+
+def _check(images: Tensor, name: str, value: int) -> None:
+    _check_batch(images)
+    side = min(images.shape[-2:])
+    if not isinstance(value, int) or not 0 <= value < side:
+        raise ValueError(
+            f"{name} is {value}, must be a whole number from 0 to {side - 1}, below the image side"
+        )
+
+
+def _check_batch(images: Tensor) -> None:
+    if images.dim() != 4:
+        raise ValueError(
+            f"images has shape {tuple(images.shape)}, must be images × channels × height × width"
+        )
 
 
 def _reflected(side: int, padding: int) -> Tensor:
-    """Source positions of a padded side: for side 4 and padding 2, 2 1 0 1 2 3 2 1."""
+    """Where each position of a padded side comes from: 2 1 0 1 2 3 2 1 for side 4, padding 2."""
     position = torch.arange(-padding, side + padding).abs()
     return torch.minimum(position, 2 * (side - 1) - position)
 
 
-def _windows(
-    images: Tensor, rows: Tensor, columns: Tensor, padding: int, generator: torch.Generator
-) -> Tensor:
-    """One window per image, gathered by row and then by column."""
-    count, device = len(images), images.device
-    top = torch.randint(0, 2 * padding + 1, (count, 1), generator=generator)
-    left = torch.randint(0, 2 * padding + 1, (count, 1), generator=generator)
-    height, width = len(rows) - 2 * padding, len(columns) - 2 * padding
-    row = rows[top + torch.arange(height)].to(device)
-    column = columns[left + torch.arange(width)].to(device)
-    everyone = torch.arange(count, device=device)[:, None, None]
-    # Channels last while indexing: one gather moves all channels of a pixel together.
-    pixels = images.permute(0, 2, 3, 1)[everyone, row[:, :, None], column[:, None, :]]
-    return pixels.permute(0, 3, 1, 2).contiguous()
+def _positions(count: int, side: int, padding: int, generator: torch.Generator) -> Tensor:
+    """Positions in a padded side of one window per image, int64, count × side."""
+    offset = torch.randint(0, 2 * padding + 1, (count, 1), generator=generator)
+    return offset + torch.arange(side)
+
+
+def _pick(images: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """``images[n, c, rows[n, h], columns[n, w]]``, which indexing in two dimensions does slowly."""
+    count, channels, _, width = images.shape
+    height_out, width_out = rows.shape[1], columns.shape[1]
+    index = (rows[:, :, None] * width + columns[:, None, :]).flatten(1).to(images.device)
+    index = index.unsqueeze(1).expand(-1, channels, -1)
+    picked = images.flatten(2).gather(2, index)
+    return picked.view(count, channels, height_out, width_out)

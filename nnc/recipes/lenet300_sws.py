@@ -39,10 +39,10 @@ class Settings:
     dense_learning_rate: float = 2e-3
     dense_weight_decay: float = 0.1  # decoupled, AdamW
     cluster_epochs: int = 60
-    tau: float = 0.2
+    tau: float = 0.25
     ramp: float = 0.5
     ease: float = 0.3
-    relief: float = 0.3
+    relief: float = 0.2
     components: int = 16  # besides the zero component
     mean_range: float = 0.6  # means start evenly over ± this
     sigma: float = 0.25
@@ -51,12 +51,12 @@ class Settings:
     zero_rate: float = 2.0
     other_shape: float = 250.0
     other_rate: float = 0.1
-    weight_learning_rate: float = 5e-4
+    weight_learning_rate: float = 1e-3
     mean_learning_rate: float = 1e-4
     mixture_learning_rate: float = 3e-3  # log-precisions and mixing logits
-    merge_threshold: float = 0.5
+    merge_threshold: float = 0.1
     assign_by: str = "responsibility"
-    frozen_epochs: int = 15
+    frozen_epochs: int = 12
     frozen_learning_rate: float = 5e-4
 
 

@@ -33,7 +33,7 @@ def read_npz(path: Path) -> Labelled:
         ValueError: the file is damaged.
     """
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             pixels, labels = arrays["images"], arrays["labels"]
     except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error) as error:
         raise _damaged(path, error) from None

@@ -14,7 +14,6 @@ BUILD := $(PY) -c "from jupyter_book.cli.main import main; main()" build . --all
 
 # A checkout that was copied or moved still imports its own nnc.
 export PYTHONPATH := $(CURDIR)
-export PYTHONDONTWRITEBYTECODE := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 book: export OMP_NUM_THREADS := 1

@@ -1,9 +1,10 @@
 """Compressing neural networks: knowledge distillation and soft weight-sharing.
 
 Importing this package downloads nothing, draws nothing and picks no device. The public names are
-listed here; storage, plots, widgets, records and recipes are subpackages of their own.
+listed here; plots, widgets, records and recipes are imported by their own names.
 """
 
+from nnc import storage
 from nnc.augment import random_crop, random_flip, random_shift
 from nnc.data import Dataset, Split, as_input, load, split_validation
 from nnc.models import LeNet5Caffe, LeNet300100, count_parameters, prunable_weights
@@ -50,6 +51,7 @@ __all__ = [
     "random_flip",
     "random_shift",
     "split_validation",
+    "storage",
     "unfreeze",
     "would_be_sparsity",
 ]

@@ -8,10 +8,10 @@ import signal
 import threading
 import time
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType, TracebackType
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 
@@ -76,9 +76,7 @@ class CheckpointFile:
         if epoch_ended or time.monotonic() - self._saved_at > SECONDS_BETWEEN_SAVES:
             self.save(history, position, sums)
 
-    def save(
-        self, history: list[dict[str, float]], position: int, sums: dict[str, float]
-    ) -> None:
+    def save(self, history: list[dict[str, float]], position: int, sums: dict[str, float]) -> None:
         """Replace the file, unless the weights are no longer finite: then the last one stays."""
         if self._path is None or not self._all_finite():
             return
@@ -97,10 +95,12 @@ class CheckpointFile:
         self._saved_at = time.monotonic()
 
     def _all_finite(self) -> bool:
-        states = (self._modules[name].state_dict() for name in ("model", "prior")
-                  if name in self._modules)
-        return all(bool(torch.isfinite(tensor).all()) for state in states
-                   for tensor in state.values())
+        states = (
+            self._modules[name].state_dict() for name in ("model", "prior") if name in self._modules
+        )
+        return all(
+            bool(torch.isfinite(tensor).all()) for state in states for tensor in state.values()
+        )
 
 
 class Interruption:
@@ -134,20 +134,31 @@ class Interruption:
     def _note(self, number: int, frame: FrameType | None) -> None:
         self._asked = number
 
-    def stop_if_asked(self, save: Callable[[], None]) -> None:
-        """Save and leave with KeyboardInterrupt where a signal has come."""
-        if self._asked is not None:
-            save()
-            raise KeyboardInterrupt("stopped; a checkpoint was kept, run the same command again")
+    @property
+    def asked(self) -> bool:
+        """Whether a signal has come."""
+        return self._asked is not None
+
+    def leave(self) -> NoReturn:
+        """Stop the run; the caller has saved it."""
+        raise KeyboardInterrupt("stopped; a checkpoint was kept, run the same command again")
 
 
 def _read(path: Path) -> dict[str, Any]:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, pickle.UnpicklingError, zipfile.BadZipFile, ValueError) as error:
+    except (
+        RuntimeError,
+        EOFError,
+        pickle.UnpicklingError,
+        zipfile.BadZipFile,
+        ValueError,
+    ) as error:
         raise ValueError(
             f"checkpoint {path} is damaged ({str(error).splitlines()[0]}); delete it and start anew"
         ) from None
     if not isinstance(state, dict) or "identity" not in state:
-        raise ValueError(f"checkpoint {path} was not written by nnc.training.fit; choose another path")
+        raise ValueError(
+            f"checkpoint {path} was not written by nnc.training.fit; choose another path"
+        )
     return state

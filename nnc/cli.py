@@ -118,7 +118,9 @@ def _with_settings(settings: Any, changes: Sequence[str]) -> Any:
     for change in changes:
         name, _, text = change.partition("=")
         if name not in current or not text:
-            raise ValueError(f"--set is {change!r}, must be NAME=VALUE with one of {', '.join(current)}")
+            raise ValueError(
+                f"--set is {change!r}, must be NAME=VALUE with one of {', '.join(current)}"
+            )
         kind = type(current[name])
         try:
             new[name] = text if kind is str else kind(ast.literal_eval(text))
@@ -167,8 +169,10 @@ def _record_list(options: argparse.Namespace) -> int:
     for name in records.names():
         record = records.read(name)
         accuracy = records.mean(name, "test_accuracy")
-        print(f"{name:24} {len(record['runs'])} runs on {record['dataset']['name']}, "
-              f"test accuracy {accuracy:.4f}")
+        print(
+            f"{name:24} {len(record['runs'])} runs on {record['dataset']['name']}, "
+            f"test accuracy {accuracy:.4f}"
+        )
     return 0
 
 
@@ -213,8 +217,10 @@ def _inspect(options: argparse.Namespace) -> int:
         )
     for name, tensor in quantised.rest.items():
         print(f"{name:24} {' × '.join(map(str, tensor.shape)):>14} {'as is':>9}")
-    print(f"{size} bytes, {quantised.compression_ratio(size):.1f} times smaller than float32; "
-          f"sparsity {quantised.sparsity():.4f}")
+    print(
+        f"{size} bytes, {quantised.compression_ratio(size):.1f} times smaller than float32; "
+        f"sparsity {quantised.sparsity():.4f}"
+    )
     return 0
 
 

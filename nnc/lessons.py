@@ -146,5 +146,7 @@ def _clustered() -> Clustered:
         seed=SEED,
         progress=False,
     )
-    means, sigmas = (np.stack([getattr(m, key).numpy() for m in mixtures]) for key in ("means", "sigmas"))
+    means, sigmas = (
+        np.stack([getattr(m, key).numpy() for m in mixtures]) for key in ("means", "sigmas")
+    )
     return Clustered(model, prior, history, np.stack(frames), means, sigmas)

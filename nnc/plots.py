@@ -116,20 +116,23 @@ class Film:
             "means": np.round(self.means, 4).tolist(),
             "sigmas": np.round(self.sigmas, 4).tolist(),
             "limits": list(self.limits),
-            "curves": {name: [round(float(v), 4) for v in row] for name, row in self.curves.items()},
+            "curves": {
+                name: [round(float(v), 4) for v in row] for name, row in self.curves.items()
+            },
             "palette": PALETTE,
         }
         text = json.dumps(payload, separators=(",", ":"), sort_keys=True)
         # The id follows from the contents: several films on a page, the same bytes every time.
         identity = "film-" + hashlib.sha256(text.encode()).hexdigest()[:10]
         player = (files("nnc") / "film.html").read_text()
-        return (
-            player.replace("FILM_ID", identity).replace("FILM_DATA", text)
-            + _caption(self.caption, self.badge)
+        return player.replace("FILM_ID", identity).replace("FILM_DATA", text) + _caption(
+            self.caption, self.badge
         )
 
 
-def density(mixture: Mixture, l2_sigma: float | None = None, limits: tuple[float, float] = LIMITS) -> Figure:
+def density(
+    mixture: Mixture, l2_sigma: float | None = None, limits: tuple[float, float] = LIMITS
+) -> Figure:
     """Density of a mixture on a logarithmic scale, component by component.
 
     Args:
@@ -141,7 +144,9 @@ def density(mixture: Mixture, l2_sigma: float | None = None, limits: tuple[float
 
     x = torch.linspace(*limits, 2001, dtype=torch.float64)
     figure, axes = _figure()
-    axes.semilogy(x, mixture.log_density(x).exp(), color=_colour("weights"), lw=2.5, label="mixture")
+    axes.semilogy(
+        x, mixture.log_density(x).exp(), color=_colour("weights"), lw=2.5, label="mixture"
+    )
     parts = mixture.responsibilities(x) * mixture.log_density(x).exp()[:, None]
     for j in range(len(mixture.means)):
         key = "zero" if j == 0 else "components"
@@ -179,7 +184,13 @@ def histogram(
             axes.axvspan(low, high, color=colour, alpha=0.18, lw=0)
             axes.axvline(float(mean), color=colour, lw=1)
     axes.hist(
-        values, bins=201, range=limits, density=True, log=True, color=_colour("weights"), label=label
+        values,
+        bins=201,
+        range=limits,
+        density=True,
+        log=True,
+        color=_colour("weights"),
+        label=label,
     )
     axes.set(xlabel="weight", ylabel="density", xlim=limits)
     return figure
@@ -196,7 +207,9 @@ def joint(
         means: component means, drawn as lines.
     """
     figure = Figure(figsize=(6, 6), dpi=140, facecolor=PALETTE["ground"]["light"])
-    grid = figure.add_gridspec(2, 2, width_ratios=(4, 1), height_ratios=(1, 4), wspace=0.04, hspace=0.04)
+    grid = figure.add_gridspec(
+        2, 2, width_ratios=(4, 1), height_ratios=(1, 4), wspace=0.04, hspace=0.04
+    )
     axes = figure.add_subplot(grid[1, 0])
     masked = np.ma.masked_equal(counts.T, 0)
     extent = (*limits, *limits)
@@ -205,7 +218,9 @@ def joint(
     for mean in [] if means is None else means.tolist():
         axes.axhline(mean, color=_colour("components"), lw=0.6, alpha=0.7)
     axes.set(xlabel="weight after step 1", ylabel="weight now", aspect="auto")
-    centres = np.linspace(*limits, len(counts), endpoint=False) + (limits[1] - limits[0]) / 2 / len(counts)
+    centres = np.linspace(*limits, len(counts), endpoint=False) + (limits[1] - limits[0]) / 2 / len(
+        counts
+    )
     top = figure.add_subplot(grid[0, 0], sharex=axes)
     top.fill_between(centres, counts.sum(1) + 0.5, 0.5, step="mid", color=_colour("weights"))
     side = figure.add_subplot(grid[1, 1], sharey=axes)
@@ -237,7 +252,9 @@ def curves(
     keys = ("student", "components", "zero", "teacher")
     dashes = ("-", "--", ":", "-.")
     for (column, label), key, dash in zip(columns.items(), keys, dashes, strict=False):
-        axes.plot(epochs, [row[column] for row in rows], dash, color=_colour(key), lw=2.5, label=label)
+        axes.plot(
+            epochs, [row[column] for row in rows], dash, color=_colour(key), lw=2.5, label=label
+        )
     axes.set(xlabel="epoch", ylabel=ylabel, ylim=ylim)
     axes.legend(frameon=False)
     return figure
@@ -256,10 +273,16 @@ def points(
     """
     figure, axes = _figure(height=4.8)
     for one in series:
+        style: dict[str, Any]
         if one["kind"] == "record":
             style = {"marker": "o", "color": _colour("student"), "s": 60, "zorder": 3}
         elif one["kind"] == "trial":
-            style = {"marker": "o", "facecolors": "none", "edgecolors": _colour("baseline"), "s": 30}
+            style = {
+                "marker": "o",
+                "facecolors": "none",
+                "edgecolors": _colour("baseline"),
+                "s": 30,
+            }
         else:
             style = {"marker": one["marker"], "color": _colour("teacher"), "s": 55}
         axes.scatter(one["x"], one["y"], label=one["label"], **style)
@@ -292,8 +315,8 @@ def _dress(axes: Axes) -> None:
     axes.set_facecolor(PALETTE["ground"]["light"])
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(labelsize=11)
-    axes.xaxis.label.set_size(12)
-    axes.yaxis.label.set_size(12)
+    axes.xaxis.label.set_fontsize(12)
+    axes.yaxis.label.set_fontsize(12)
 
 
 def _colour(key: str) -> str:

@@ -239,14 +239,14 @@ def unfreeze(model: nn.Module) -> Quantised:
         f"{path}.{attribute}" if path else attribute: (module, attribute)
         for path, module in model.named_modules()
         if parametrize.is_parametrized(module)
-        for attribute, steps in module.parametrizations.items()  # type: ignore[union-attr]
+        for attribute, steps in module.parametrizations.items()
         if isinstance(steps[0], _Codebook)
     }
     if not frozen:
         raise ValueError("model is not frozen; call freeze(model, quantised) first")
     codes, codebooks = {}, {}
     for name, (module, attribute) in frozen.items():
-        steps: Any = module.parametrizations[attribute]  # type: ignore[index]
+        steps: Any = module.parametrizations[attribute]
         entries = steps.original.detach().float().cpu()
         codes[name] = steps[0].codes.int().cpu()
         codebooks[name] = torch.cat([torch.zeros(1), entries])

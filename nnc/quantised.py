@@ -135,7 +135,7 @@ def _check(name: str, codes: Tensor, codebook: Tensor) -> None:
         )
     if not bool(torch.isfinite(codebook).all()) or codebook[0] != 0:
         raise ValueError(f"codebooks[{name!r}] must be finite and start with 0.0")
-    if codes.numel() and not (0 <= int(codes.min()) and int(codes.max()) < len(codebook)):
+    if codes.numel() and (int(codes.min()) < 0 or int(codes.max()) >= len(codebook)):
         raise ValueError(
             f"codes[{name!r}] runs from {int(codes.min())} to {int(codes.max())}, must lie below "
             f"the {len(codebook)} entries of its codebook"

@@ -18,8 +18,11 @@ from torch.autograd.function import once_differentiable
 CELLS_PER_SIGMA = 100
 """Grid cells in one standard deviation of the narrowest component."""
 
-LONGEST_TABLE = 1 << 22
-"""Nodes that a table may have at most: at 40 bytes each, 170 MB."""
+ROUGH = 0.009
+"""Error of a cell's slope, as a share of the largest slope, from which its points are exact."""
+
+LONGEST_TABLE = 1 << 21
+"""Nodes that a table may have at most: at some 40 bytes each, 84 MB."""
 
 NODES_PER_WEIGHT = 4
 """Nodes that a table may have per weight: from some thirty on, a table is the slower way."""
@@ -43,11 +46,15 @@ def negative_log_density(
     a point. A table longer than LONGEST_TABLE, or than NODES_PER_WEIGHT per point, is not made:
     every point is then evaluated exactly.
 
-    Error. Within a cell ``|value - f| <= h² / 8 max |f''|`` and ``|slope - f'| <= h / 2 max |f''|``
-    where ``f'' = sum_j r_j lambda_j - Var_r(lambda_j (x - mu_j))``. The maximum lies where the
-    narrowest component, z of its sigmas away, hands over to a wide one: there
-    ``|f''| ≈ z² lambda / 4`` and the slope before it is about ``z sqrt(lambda)``. So the slope is
-    wrong by at most about ``z / (8 CELLS_PER_SIGMA)`` of the largest slope: 0.75 % at z = 6.
+    Error. A cell's slope is the exact one of some point of the cell, so of a point less than
+    ``h`` away, and within a cell ``|value - f| <= h² / 8 max |f''|`` and ``|slope - f'| <= h / 2
+    max |f''|`` with ``f'' = sum_j r_j lambda_j - Var_r(lambda_j (x - mu_j))``. Where a narrow
+    component, z of its sigmas away, hands over to a wide one, ``|f''| ≈ z² lambda / 4`` and the
+    slope before it is about ``z sqrt(lambda)``: an error of ``z / (8 CELLS_PER_SIGMA)`` of the
+    largest slope, 0.75 % at z = 6. Half-way between two narrow components the slope changes its
+    sign within less than a cell. So the slopes of each cell's two nodes are compared with its
+    own, and where they differ by more than ROUGH of the largest slope, the few points in that
+    cell are evaluated exactly. No slope is then off by more than 1 % of the largest one.
 
     Args:
         layers: tensors of any shape, in units of weights, all on the device of the rest.
@@ -160,8 +167,12 @@ class _Grid:
         """Where points are, in cells from the start."""
         return (piece - self.start).mul_(self.cells_per_unit)
 
+    def nodes(self, k: Tensor) -> Tensor:
+        """Where nodes are."""
+        return (k.to(_wide(k.device)) / self.cells_per_unit).add_(self.start)
+
     def histogram(self, layers: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """The nodes of cells that hold a point, and at each the share H of the points."""
+        """Which cells hold a point, and the points split between the nodes (length each)."""
         device = layers[0].device
         count, shift = torch.zeros(2, self.length, dtype=_wide(device), device=device)
         one = count.new_ones(())
@@ -172,33 +183,59 @@ class _Grid:
                 count.scatter_add_(0, cell, one.expand(len(cell)))
                 shift.scatter_add_(0, cell, place.frac_().to(shift.dtype))
         used = count > 0
-        used[1:] |= used[:-1].clone()
         count -= shift
         count[1:] += shift[:-1]
-        nodes = used.nonzero()[:, 0]
-        return nodes, count[nodes]
+        return used, count
 
     def sum(
-        self, components: _Components, nodes: Tensor, histogram: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """The summed interpolant, and its slope in each cell in use (others hold anything)."""
-        table = components.sums.new_zeros(self.length)
-        value = table.new_zeros(())
-        size = _piece(nodes.device, components=len(components.means))
-        for piece, counts in zip(nodes.split(size), histogram.split(size), strict=True):
-            x = piece.to(table.dtype).div_(self.cells_per_unit).add_(self.start)
-            values, _ = components.evaluate(x, counts)
-            value += values @ counts
-            table[piece] = values
-        return value, table.diff().mul_(self.cells_per_unit)
+        self, components: _Components, used: Tensor, histogram: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """The summed interpolant, and for cells in use the slope and whether it is rough."""
+        touched = used.clone()
+        touched[1:] |= used[:-1]
+        nodes = touched.nonzero()[:, 0]
+        counts = histogram[nodes]
+        pieces = nodes.split(_piece(nodes.device, components=len(components.means)))
+        parts = [
+            components.evaluate(self.nodes(piece), count)
+            for piece, count in zip(pieces, counts.split(len(pieces[0])), strict=True)
+        ]
+        values, exact = (torch.cat(part) for part in zip(*parts, strict=True))
+        # Between nodes that are no neighbours there is no point, and what stands there is not used.
+        chords = values.diff().mul_(self.cells_per_unit)
+        error = torch.maximum((chords - exact[1:]).abs_(), (chords - exact[:-1]).abs_())
+        cells = nodes[:-1]
+        slopes = torch.zeros_like(histogram).index_copy_(0, cells, chords)
+        rough = used[cells] & (error > ROUGH * exact.abs().max())
+        return values @ counts, slopes, torch.zeros_like(used).index_copy_(0, cells, rough)
+
+    def replace(
+        self, components: _Components, x: Tensor, rough: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Makes the points of rough cells exact: the change of the sum, which they are, slopes."""
+        size, hits, x = _piece(x.device), [], _flat(x)
+        for start, piece in zip(range(0, x.numel(), size), x.split(size), strict=False):
+            hit = rough.index_select(0, self.places(piece).int())
+            hits.append(hit.nonzero()[:, 0].add_(start))
+        which = torch.cat(hits) if hits else x.new_empty(0, dtype=torch.int64)
+        change, slopes = components.sums.new_zeros(()), []
+        for piece in x[which].split(_piece(x.device, components=3 * len(components.means))):
+            place = self.places(piece)
+            cell, share = place.long(), place.frac().to(change.dtype)
+            points = torch.cat([piece.to(change.dtype), self.nodes(cell), self.nodes(cell + 1)])
+            counts = torch.cat([torch.ones_like(share), share - 1, -share])
+            values, exact = components.evaluate(points, counts)
+            change += values @ counts
+            slopes.append(exact[: len(piece)])
+        return change, which, torch.cat(slopes)
 
     def look_up(self, slopes: Tensor, x: Tensor) -> Tensor:
-        """For each point of x the entry of its cell."""
+        """For each point of x the slope of its cell, flat."""
         found = torch.empty(x.numel(), dtype=slopes.dtype, device=x.device)
         size = _piece(x.device)
         for piece, into in zip(_flat(x).split(size), found.split(size), strict=True):
             torch.index_select(slopes, 0, self.places(piece).int(), out=into)
-        return _shaped(found, x)
+        return found
 
 
 class _Tabulated(torch.autograd.Function):
@@ -208,17 +245,25 @@ class _Tabulated(torch.autograd.Function):
     def forward(ctx: Any, grid: _Grid, *arguments: Tensor) -> Tensor:
         parameters, layers = arguments[:3], arguments[3:]
         components = _Components(parameters, _wide(layers[0].device))
-        value, slopes = grid.sum(components, *grid.histogram(layers))
+        value, slopes, rough = grid.sum(components, *grid.histogram(layers))
+        ctx.grid, ctx.exact = grid, []
+        if rough.any():
+            for x in layers:
+                change, which, exact = grid.replace(components, x, rough)
+                value += change
+                ctx.exact.append((which, exact))
         ctx.save_for_backward(slopes, *components.gradients(), *layers)
-        ctx.grid = grid
         return value
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
         slopes, *mixture = (upstream * saved for saved in ctx.saved_tensors[:4])
-        found = [ctx.grid.look_up(slopes.to(x.dtype), x) for x in ctx.saved_tensors[4:]]
-        return (None, *mixture, *found)
+        layers = ctx.saved_tensors[4:]
+        found = [ctx.grid.look_up(slopes.to(x.dtype), x) for x in layers]
+        for flat, (which, exact) in zip(found, ctx.exact, strict=False):
+            flat[which] = (upstream * exact).to(flat.dtype)
+        return (None, *mixture, *(_shaped(f, x) for f, x in zip(found, layers, strict=True)))
 
 
 def _flat(x: Tensor) -> Tensor:

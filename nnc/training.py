@@ -28,7 +28,7 @@ class Batch(NamedTuple):
 
     images: Tensor  # floating point, N × C × H × W, after augmentation
     labels: Tensor  # int64, N
-    index: Tensor  # int64, N, positions in the training split: the key to stored soft targets
+    indices: Tensor  # int64, N, positions in the training split: the key to stored soft targets
 
 
 class Scheduler(Protocol):
@@ -93,7 +93,7 @@ def fit(
         validation: where given, its accuracy is part of each epoch's row.
         augment: from uint8 images and a generator to images of the same type; it sees the batch
             of all processes, so that their number changes nothing.
-        measure: called with the epoch (from 1) when it ends; what it returns is added to that epoch's row.
+        measure: called with the epoch (from 1) when it ends; what it returns joins that row.
         seed: of order, augmentation and dropout. Initial weights are the caller's.
         checkpoint: a file to resume from where it exists, and to keep up to date.
         run: what this run is, in words; a checkpoint of another run is refused.
@@ -153,7 +153,9 @@ def fit(
                 bar.set_postfix_str(_summary(row))
                 began, sums = time.perf_counter(), dict.fromkeys(sums, 0.0)
             file.save_when_due(history, position + 1, sums, epoch_ended=step + 1 == steps)
-            interruption.stop_if_asked(lambda: file.save(history, position + 1, sums))
+            if interruption.asked:
+                file.save(history, position + 1, sums)
+                interruption.leave()
     accelerator.unwrap_model(wrapped, keep_fp32_wrapper=False)
     return history
 
@@ -244,7 +246,9 @@ def _share(
     mine = slice(accelerator.process_index * size, (accelerator.process_index + 1) * size)
     like = next(model.parameters())
     return Batch(
-        as_input(images[mine]).to(like.device, like.dtype), labels[mine].to(like.device), index[mine]
+        as_input(images[mine]).to(like.device, like.dtype),
+        labels[mine].to(like.device),
+        index[mine],
     )
 
 

@@ -31,7 +31,7 @@ fi
 
 fit "$venv/bin/python" || "$python" -m venv --clear "$venv"
 echo "Installing the pinned packages into $venv (several GB the first time, most of it torch)"
-"$venv/bin/python" -m pip install --quiet -r requirements.lock ||
+"$venv/bin/python" -m pip install -qq -r requirements.lock ||
     fail "the packages in requirements.lock could not be installed (no network, or a full disk?); pip says why above"
-"$venv/bin/python" -m pip install --quiet --no-deps --no-build-isolation --editable . ||
+"$venv/bin/python" -m pip install -qq --no-deps --no-build-isolation --editable . ||
     fail "the package nnc could not be installed; pip says why above"

@@ -74,9 +74,6 @@ class FakeMNIST:
                 (folder / f"{part}-{kind}-ubyte.gz").write_bytes(b"the archive")
 
 
-# --- the embedded data set
-
-
 def test_embedded_data_set() -> None:
     digits = load("mnist-5k")
     assert digits.name == "mnist-5k"
@@ -128,9 +125,6 @@ def test_all_embedded_images_are_training_images_of_mnist() -> None:
     assert not set(embedded) & set(rows(full.test))
 
 
-# --- the real data sets, where they are
-
-
 def test_real_mnist() -> None:
     digits = real("mnist")
     for split, count, first, pixels in (
@@ -160,9 +154,6 @@ def test_real_cifar10_as_jpeg() -> None:
     path = rows[12_345][0]
     with Image.open(path) as image:
         assert np.array_equal(data.readers._pixels(path), np.moveaxis(np.asarray(image), 2, 0))
-
-
-# --- names and places
 
 
 @pytest.mark.parametrize(
@@ -276,14 +267,10 @@ def test_a_folder_of_images_by_class(tmp_path: Path) -> None:
         assert insects.train.labels.tolist() == [0, 0, 1, 1]
 
 
-# --- values
-
-
 def test_fingerprint_by_hand() -> None:
     any_set = Dataset("any", ("a", "b"), split_of([0, 1]), split_of([1]))
     train = struct.pack("<4Q8B2q", 2, 1, 2, 2, 0, 0, 0, 0, 1, 1, 1, 1, 0, 1)
     test = struct.pack("<4Q4Bq", 1, 1, 2, 2, 0, 0, 0, 0, 1)
-    # Alignment is off with "<": these are the bytes and nothing between them.
     assert any_set.fingerprint == hashlib.sha256(train + test).hexdigest()
 
 
@@ -353,9 +340,6 @@ def test_input() -> None:
         as_input(torch.zeros(2))
 
 
-# --- validation
-
-
 def test_validation_of_the_embedded_data_set() -> None:
     train, validation = split_validation(load("mnist-5k").train, 800, seed=0)
     assert validation.labels.bincount().tolist() == [80] * 10
@@ -387,6 +371,11 @@ def test_validation_is_a_function_of_the_seed() -> None:
     assert drawn == again
     assert len(drawn) == 20
     assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_validation_favours_no_class_where_classes_tie() -> None:
+    split = split_of([0, 0, 1, 1])
+    assert {int(split_validation(split, 1, seed)[1].labels[0]) for seed in range(20)} == {0, 1}
 
 
 @pytest.mark.parametrize("count", [-1, 0, 3, 4, 0.5, 1.0])

@@ -63,7 +63,9 @@ class Film:
 
 def joint_counts(initial: Sequence[Tensor], current: Sequence[Tensor]) -> np.ndarray:
     """Number of weights by initial (row) and current (column) value, BINS × BINS, uint32."""
-    rows, columns = (_bins(torch.cat([w.detach().flatten() for w in ws])) for ws in (initial, current))
+    rows, columns = (
+        _bins(torch.cat([w.detach().flatten() for w in ws])) for ws in (initial, current)
+    )
     counts = torch.bincount(rows * BINS + columns, minlength=BINS * BINS)
     return counts.reshape(BINS, BINS).numpy().astype(np.uint32)
 
@@ -74,5 +76,5 @@ def _bins(weights: Tensor) -> Tensor:
 
 def _save(path: Path, **arrays: np.ndarray) -> None:
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, **arrays)
+    np.savez_compressed(buffer, allow_pickle=False, **arrays)
     atomic_write(path, buffer.getvalue())

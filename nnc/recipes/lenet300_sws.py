@@ -38,10 +38,10 @@ class Settings:
     dense_epochs: int = 30
     dense_learning_rate: float = 2e-3
     dense_weight_decay: float = 0.1  # decoupled, AdamW
-    cluster_epochs: int = 60
-    tau: float = 0.25
-    ramp: float = 0.5
-    ease: float = 0.3
+    cluster_epochs: int = 40
+    tau: float = 0.17
+    ramp: float = 0.25
+    ease: float = 0.4
     relief: float = 0.2
     components: int = 16  # besides the zero component
     mean_range: float = 0.6  # means start evenly over ± this
@@ -56,8 +56,8 @@ class Settings:
     mixture_learning_rate: float = 3e-3  # log-precisions and mixing logits
     merge_threshold: float = 0.1
     assign_by: str = "responsibility"
-    frozen_epochs: int = 12
-    frozen_learning_rate: float = 5e-4
+    frozen_epochs: int = 15
+    frozen_learning_rate: float = 1e-3
 
 
 def run(settings: Settings, job: Job) -> Outcome:

@@ -42,7 +42,7 @@ def run(
         ValueError: the folder has the result of another run.
     """
     outcome_file = folder / records.RESULT
-    described = {
+    described: dict[str, Any] = {
         "recipe": recipe.name,
         "settings": dataclasses.asdict(settings),
         "dataset": {"name": dataset.name, "fingerprint": dataset.fingerprint},

@@ -16,7 +16,12 @@ SEED = 1000  # of every trial: no recorded run uses it
 
 
 def search(
-    recipe: Recipe, data: Dataset, study_file: Path, trials: int, hours: float, progress: bool = True
+    recipe: Recipe,
+    data: Dataset,
+    study_file: Path,
+    trials: int,
+    hours: float,
+    progress: bool = True,
 ) -> None:
     """Run trials until the study has ``trials`` finished ones or ``hours`` are over.
 
@@ -58,9 +63,11 @@ def search(
         trial.set_user_attr("metrics", metrics)
         trial.set_user_attr("settings", dataclasses.asdict(settings))
         study.tell(trial, recipe.score(metrics))
-        print(f"trial {trial.number}: score {recipe.score(metrics):.4f}, "
-              f"accuracy {metrics['validation_accuracy']:.4f}, sparsity {metrics['sparsity']:.4f}",
-              flush=True)
+        print(
+            f"trial {trial.number}: score {recipe.score(metrics):.4f}, "
+            f"accuracy {metrics['validation_accuracy']:.4f}, sparsity {metrics['sparsity']:.4f}",
+            flush=True,
+        )
 
 
 def open_study(recipe: Recipe, study_file: Path) -> Any:
@@ -83,7 +90,12 @@ def open_study(recipe: Recipe, study_file: Path) -> Any:
 def export(recipe: Recipe, data: Dataset, study_file: Path, target: Path) -> int:
     """Write the finished trials as data for a figure, and return their number."""
     trials = [
-        {"number": t.number, "score": t.value, "params": t.params, "metrics": t.user_attrs["metrics"]}
+        {
+            "number": t.number,
+            "score": t.value,
+            "params": t.params,
+            "metrics": t.user_attrs["metrics"],
+        }
         for t in _finished(open_study(recipe, study_file))
     ]
     table = {

@@ -82,7 +82,9 @@ def arrays(recipe: str, name: str, seed: int = 0) -> dict[str, np.ndarray]:
     """An extra file of a run, such as ``"film"``: array name → array."""
     extras = {Path(path).stem: path for path in _run(recipe, seed)["extras"]}
     if name not in extras:
-        raise ValueError(f"name is {name!r}, run {seed} of {recipe} has {', '.join(extras) or 'none'}")
+        raise ValueError(
+            f"name is {name!r}, run {seed} of {recipe} has {', '.join(extras) or 'none'}"
+        )
     with np.load(FOLDER / extras[name]) as stored:
         return {key: stored[key] for key in stored.files}
 

@@ -87,7 +87,14 @@ def loads(data: bytes, max_bytes: int = 2**30) -> Quantised:
         return _assemble(shapes, entries)
     except StorageError:
         raise
-    except (SafetensorError, ValueError, TypeError, KeyError, RuntimeError, RecursionError) as error:
+    except (
+        SafetensorError,
+        ValueError,
+        TypeError,
+        KeyError,
+        RuntimeError,
+        RecursionError,
+    ) as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise StorageError(f"the file is damaged ({reason})") from None
 
@@ -115,7 +122,7 @@ def _checksum(entries: Mapping[str, Tensor]) -> int:
     for name in sorted(entries):
         tensor = entries[name].contiguous()
         crc = zlib.crc32(f"{name}|{tensor.dtype}|{tuple(tensor.shape)}|".encode(), crc)
-        crc = zlib.crc32(tensor.reshape(-1).view(torch.uint8).numpy(), crc)
+        crc = zlib.crc32(tensor.reshape(-1).view(torch.uint8).numpy().tobytes(), crc)
     return crc
 
 
@@ -134,7 +141,9 @@ def _read_metadata(data: bytes) -> dict[str, str]:
         raise StorageError(f"the file has {len(data)} bytes, needs at least 8; it is truncated")
     size = struct.unpack_from("<Q", data)[0]
     if size > len(data) - 8:
-        raise StorageError("the header is longer than the file; the file is truncated or no network")
+        raise StorageError(
+            "the header is longer than the file; the file is truncated or no network"
+        )
     header = json.loads(data[8 : 8 + size])
     metadata = header.get("__metadata__", {}) if isinstance(header, dict) else {}
     if metadata.get("format") != _FORMAT:

@@ -46,7 +46,9 @@ def decode(pointers: Tensor, columns: Tensor, values: Tensor, rows: int, width: 
         raise StorageError(f"row pointers do not fit {rows} rows")
     count = int(start[-1])
     if column.shape != (count,) or value.shape != (count,):
-        raise StorageError(f"{count} non-zeros announced, {len(column)} columns, {len(value)} values")
+        raise StorageError(
+            f"{count} non-zeros announced, {len(column)} columns, {len(value)} values"
+        )
     if count and int(column.max()) >= width:
         raise StorageError(f"column {int(column.max())} in a matrix of {width} columns")
     row = torch.repeat_interleave(torch.arange(rows), lengths)

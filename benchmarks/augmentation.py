@@ -3,8 +3,8 @@
     python benchmarks/augmentation.py
 
 Both sides start from uint8 tensors in memory and end with a batch of uint8. For torchvision the
-faster of its two generations of transforms counts. Times are the best of several runs, taken in
-turns within one process.
+faster of its two generations of transforms counts. Times are processor time of one thread, the
+best of several runs that take turns in one process, so other work on the machine matters little.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ def cases(kind: object) -> list[Callable[[Tensor], Tensor]]:
 
 
 def best(functions: list[Callable[[], Tensor]], repeats: int) -> list[float]:
-    """Seconds of each function, the best of its runs; they take turns."""
+    """Processor seconds of each function, the best of its runs; they take turns."""
     seconds = [float("inf")] * len(functions)
     for _ in range(repeats):
         for position, function in enumerate(functions):
-            began = time.perf_counter()
+            began = time.process_time()
             function()
-            seconds[position] = min(seconds[position], time.perf_counter() - began)
+            seconds[position] = min(seconds[position], time.process_time() - began)
     return seconds
 
 
@@ -53,12 +53,13 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=256, help="images in a batch")
     parser.add_argument("--repeats", type=int, default=30, help="runs, of which the best counts")
     arguments = parser.parse_args()
+    torch.set_num_threads(1)
     generator = torch.Generator().manual_seed(0)
     rows = [
         ("crop 4, reflected, and flip", crop_and_flip, (3, 32, 32)),
         ("shift 2, filled with zeros", shift, (1, 28, 28)),
     ]
-    print(f"microseconds per image, batch {arguments.batch}, {torch.get_num_threads()} thread(s)")
+    print(f"microseconds per image, batches of {arguments.batch}, one thread")
     print(f"{'augmentation':<30}{'images':>10}{'nnc':>8}{'v1':>8}{'v2':>8}{'ratio':>8}")
     for row, (name, ours, shape) in enumerate(rows):
         images = torch.randint(256, (arguments.batch, *shape), dtype=torch.uint8)

@@ -28,8 +28,8 @@ SEED = 0
 BATCH = 50
 DENSE_EPOCHS = 10
 CLUSTER_EPOCHS = 14
-TAU = 0.05
-RAMP = 0.5  # share of the steps over which tau grows
+TAU = 0.03
+RAMP = 0.7  # share of the steps over which tau grows
 MERGE_THRESHOLD = 0.1
 
 
@@ -58,7 +58,11 @@ class Clustered:
 
 
 def setup() -> None:
-    """Prepare a notebook: quiet progress bars, and widgets where Colab has to be asked for them."""
+    """Prepare a notebook: one thread, and widgets where Colab has to be asked for them.
+
+    Networks this small gain nothing from a second thread, and lose much where the machine is busy.
+    """
+    torch.set_num_threads(1)
     if "google.colab" in sys.modules:
         from google.colab import output  # type: ignore[import-not-found]
 

@@ -1,0 +1,5 @@
+"""Interactive figures: live in Jupyter and Colab, and in the published page with no kernel."""
+
+from nnc.widgets.prior import Prior
+
+__all__ = ["Prior"]

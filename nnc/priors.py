@@ -195,9 +195,9 @@ class GaussianMixturePrior(nn.Module):
         pi_0: share of the zero component, in (0, 1); fixed unless ``hyper.pi_0`` is given.
         hyper: the hyper-priors.
         layers: number of weight tensors that each get a learnt scale, or None for no scales.
-        tabulated: look densities up in a table, more than ten times faster; their slopes are then
-            off by at most 1 % of the largest slope (:func:`nnc.tabulated.negative_log_density`
-            gives the bound). False computes every one.
+        tabulated: look densities up in a table, six times (LeNet-300-100) to thirteen times
+            (vgg13) faster; their slopes are then off by at most 1 % of the largest slope
+            (:func:`nnc.tabulated.negative_log_density` says how). False computes every one.
 
     Raises:
         ValueError: an argument is out of range.

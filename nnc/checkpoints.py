@@ -154,8 +154,9 @@ def _read(path: Path) -> dict[str, Any]:
         zipfile.BadZipFile,
         ValueError,
     ) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
         raise ValueError(
-            f"checkpoint {path} is damaged ({str(error).splitlines()[0]}); delete it and start anew"
+            f"checkpoint {path} is damaged ({reason}); delete it and start anew"
         ) from None
     if not isinstance(state, dict) or "identity" not in state:
         raise ValueError(

@@ -287,7 +287,7 @@ def points(
             style = {"marker": one["marker"], "color": _colour("teacher"), "s": 55}
         axes.scatter(one["x"], one["y"], label=one["label"], **style)
         for x, y, name in zip(one["x"], one["y"], one.get("names", ()), strict=False):
-            axes.annotate(name, (x, y), xytext=(6, 4), textcoords="offset points", fontsize=9)
+            axes.annotate(name, (x, y), xytext=(6, 4), textcoords="offset points", fontsize=8)
     axes.set(xlabel=xlabel, ylabel=ylabel, xscale=xscale)
     axes.legend(frameon=False, fontsize=10)
     return figure
@@ -329,7 +329,8 @@ def _caption(text: str, badge: Badge) -> str:
         "font-size:0.75em;font-weight:600;margin-right:0.5em"
     )
     return (
-        f'<figcaption><span class="badge-{badge.lower()}" style="{style}">{badge}</span>'
+        f'<figcaption style="color:inherit;opacity:0.9">'
+        f'<span class="badge-{badge.lower()}" style="{style}">{badge}</span>'
         f"{html.escape(text)}</figcaption>"
     )
 
@@ -339,7 +340,7 @@ def _cell(value: object, first: bool) -> str:
     if first:
         return f'<th scope="row" style="text-align:left">{text}</th>'
     align = "left" if isinstance(value, str) and not value[:1].isdigit() else "right"
-    return f'<td style="text-align:{align}">{text}</td>'
+    return f'<td style="text-align:{align};padding:0.2em 0.7em">{text}</td>'
 
 
 def _encode_frame(counts: np.ndarray) -> str:

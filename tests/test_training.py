@@ -1,0 +1,215 @@
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+import nnc
+from nnc import checkpoints
+from nnc.training import predict
+
+WORKER = Path(__file__).with_name("training_worker.py")
+
+
+@pytest.fixture
+def train():
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (40, 1, 2, 2), generator=generator, dtype=torch.uint8)
+    return nnc.Split(images, torch.arange(40) % 2)
+
+
+def small():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Flatten(), nn.Linear(4, 2))
+
+
+def fit(model, train, **arguments):
+    optimiser = torch.optim.SGD(model.parameters(), lr=0.1)
+    defaults = {"optimiser": optimiser, "epochs": 2, "batch_size": 8, "progress": False}
+    return nnc.fit(model, train, **(defaults | arguments))
+
+
+def test_one_row_an_epoch_with_what_was_asked_for(train):
+    history = fit(small(), train, validation=train, measure=lambda epoch: {"twice": 2 * epoch})
+    assert [row["epoch"] for row in history] == [1, 2]
+    assert [row["twice"] for row in history] == [2, 4]
+    assert set(history[0]) == {
+        *("epoch", "loss", "penalty", "seconds", "validation_accuracy", "twice")
+    }
+
+
+def test_one_step_by_hand(train):
+    model, twin = small(), small()
+    fit(model, train, epochs=1, batch_size=40)
+    loss = nn.functional.cross_entropy(twin(nnc.as_input(train.images)), train.labels)
+    loss.backward()
+    expected = twin[1].weight - 0.1 * twin[1].weight.grad
+    torch.testing.assert_close(model[1].weight, expected)
+
+
+def test_the_penalty_is_added_once_a_step_and_told_the_progress(train):
+    seen = []
+
+    def penalty(progress):
+        seen.append(progress)
+        return torch.tensor(3.0)
+
+    history = fit(small(), train, penalty=penalty)
+    assert seen == [step / 10 for step in range(10)]
+    assert history[0]["penalty"] == 3.0
+
+
+def test_the_callers_random_stream_is_left_alone(train):
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    model = small()
+    torch.manual_seed(5)
+    fit(model, train)
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_a_second_seed_sees_another_order(train):
+    one, other = small(), small()
+    fit(one, train, seed=0)
+    fit(other, train, seed=1)
+    assert not torch.equal(one[1].weight, other[1].weight)
+
+
+def test_losses_get_the_positions_of_their_images(train):
+    def loss(logits, batch):
+        assert torch.equal(train.labels[batch.indices], batch.labels)
+        assert torch.equal(nnc.as_input(train.images[batch.indices]), batch.images)
+        return nnc.cross_entropy(logits, batch)
+
+    fit(small(), train, loss=loss)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"epochs": 0}, "epochs is 0, must be at least 1"),
+        ({"batch_size": 0}, "batch_size is 0, must lie between 1 and the 40"),
+        ({"batch_size": 41}, "batch_size is 41"),
+    ],
+)
+def test_bad_arguments_are_named_with_their_value(train, change, message):
+    with pytest.raises(ValueError, match=message):
+        fit(small(), train, **change)
+
+
+def test_a_label_beyond_the_outputs_is_named(train):
+    with pytest.raises(ValueError, match="labels has the value 7, must lie below the 2 outputs"):
+        fit(small(), nnc.Split(train.images, torch.full((40,), 7)))
+
+
+@pytest.mark.parametrize("term", ["loss", "penalty"])
+def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_checkpoint(train, tmp_path, term):
+    path, count = tmp_path / "checkpoint", iter(range(100))
+
+    def bad(*_):
+        return torch.tensor(float("nan") if next(count) == 7 else 0.0, requires_grad=True)
+
+    arguments = {"loss": bad} if term == "loss" else {"penalty": bad}
+    with pytest.raises(
+        FloatingPointError, match=rf"the {term} is nan at epoch 2, step 3; the last"
+    ):
+        fit(small(), train, checkpoint=path, **arguments)
+    assert torch.load(path, weights_only=True)["position"] == 5
+
+
+def test_a_finished_run_is_not_trained_again(train, tmp_path):
+    path, first, second = tmp_path / "checkpoint", small(), small()
+    history = fit(first, train, checkpoint=path)
+    assert fit(second, train, checkpoint=path) == history
+    assert torch.equal(first[1].weight, second[1].weight)
+
+
+def test_a_checkpoint_of_another_run_is_refused(train, tmp_path):
+    path = tmp_path / "checkpoint"
+    fit(small(), train, checkpoint=path, run="one")
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match="belongs to another run"):
+        fit(small(), train, checkpoint=path, run="other")
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("keep", [0, 1, 100, 1000])
+def test_a_damaged_checkpoint_is_refused(train, tmp_path, keep):
+    path = tmp_path / "checkpoint"
+    fit(small(), train, checkpoint=path)
+    path.write_bytes(path.read_bytes()[:keep])
+    with pytest.raises(ValueError, match="is damaged"):
+        fit(small(), train, checkpoint=path)
+
+
+def test_weights_that_are_not_finite_are_never_saved(tmp_path):
+    model = small()
+    file = checkpoints.CheckpointFile(tmp_path / "file", "run", {"model": model}, None)
+    nn.init.constant_(model[1].weight, float("inf"))
+    file.save([], 1, {})
+    assert not (tmp_path / "file").exists()
+
+
+def test_evaluation_leaves_the_mode_and_counts_right(train):
+    model = small()
+    model.train()
+    share = nnc.evaluate(model, train, batch_size=7)
+    assert model.training
+    right = predict(model, train).argmax(1) == train.labels
+    assert share == right.double().mean().item()
+
+
+def ends(folder):
+    model, prior, rows = torch.load(folder / "end", weights_only=True)
+    return model | prior, rows
+
+
+def test_killed_at_any_step_and_resumed_is_the_same_to_the_bit(tmp_path):
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    command = [sys.executable, str(WORKER), "resume"]
+    for folder in (whole, killed):
+        folder.mkdir()
+    began = time.monotonic()
+    subprocess.run([*command, str(whole)], check=True)
+    duration = time.monotonic() - began
+    for number in (signal.SIGKILL, signal.SIGKILL, signal.SIGINT):
+        process = subprocess.Popen([*command, str(killed)], stderr=subprocess.DEVNULL)
+        time.sleep(random.uniform(0.4, 0.9) * duration)
+        process.send_signal(number)
+        process.wait()
+    subprocess.run([*command, str(killed)], check=True)
+    tensors, rows = ends(whole)
+    resumed, resumed_rows = ends(killed)
+    assert resumed_rows == rows
+    assert all(torch.equal(resumed[name], tensor) for name, tensor in tensors.items())
+
+
+def test_two_processes_take_the_same_steps_as_one(tmp_path):
+    one, two = tmp_path / "one", tmp_path / "two"
+    for folder in (one, two):
+        folder.mkdir()
+    environment = os.environ | {"ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
+    subprocess.run([sys.executable, str(WORKER), "steps", str(one)], check=True, env=environment)
+    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2"]
+    port = f"--rdzv_endpoint=localhost:{random.randint(20_000, 60_000)}"
+    command = [*launch, "--rdzv_backend=c10d", port, str(WORKER), "steps", str(two)]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 0, done.stderr
+    (tensors, _), (others, _) = ends(one), ends(two)
+    for name, tensor in tensors.items():
+        torch.testing.assert_close(others[name], tensor, rtol=0, atol=1e-9)
+
+
+def test_import_takes_no_device_and_draws_nothing():
+    code = (
+        "import sys, nnc, torch; "
+        "assert not torch.cuda.is_initialized(); "
+        "assert not {'matplotlib.pyplot', 'accelerate', 'optuna'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -45,7 +45,7 @@ def dumps(quantised: Quantised) -> bytes:
     """
     entries: dict[str, Tensor] = {}
     for name, codes in quantised.codes.items():
-        rows = csr.encode(codes.reshape(len(codes), -1) if codes.dim() else codes.reshape(1, 1))
+        rows = csr.encode(codes.reshape(_matrix(tuple(codes.shape))))
         book = quantised.codebooks[name]
         for part, tensor in zip(_PARTS, (*rows, book), strict=True):
             entries[f"{name}:{part}"] = tensor.contiguous()
@@ -176,8 +176,12 @@ def _assemble(shapes: dict[str, tuple[int, ...]], entries: dict[str, Tensor]) ->
     codes, codebooks = {}, {}
     for name, shape in shapes.items():
         pointers, columns, values, book = (entries.pop(f"{name}:{part}") for part in _PARTS)
-        rows = shape[0] if shape else 1
-        width = math.prod(shape[1:])
+        rows, width = _matrix(shape)
         codes[name] = csr.decode(pointers, columns, values, rows, width).reshape(shape)
         codebooks[name] = book
     return Quantised(codes, codebooks, entries)
+
+
+def _matrix(shape: tuple[int, ...]) -> tuple[int, int]:
+    """Rows and columns of the matrix that a tensor of this shape is stored as."""
+    return (shape[0] if shape else 1), math.prod(shape[1:])

@@ -1,0 +1,136 @@
+import json
+import os
+import shutil
+
+import pytest
+
+from nnc import cli, data, records
+from nnc.recipes import RECIPES
+from nnc.recipes.running import verify
+
+each_record = pytest.mark.parametrize("recipe", records.names())
+
+
+@pytest.fixture
+def copied(tmp_path, monkeypatch):
+    folder = tmp_path / "records"
+    shutil.copytree(records.FOLDER, folder)
+    monkeypatch.setattr(records, "FOLDER", folder)
+    return folder
+
+
+def edit(folder, recipe, change):
+    path = folder / f"{recipe}.json"
+    record = json.loads(path.read_text())
+    change(record["runs"][0])
+    path.write_text(json.dumps(record))
+
+
+@each_record
+def test_every_file_of_a_record_is_what_it_says(recipe):
+    assert records.verify(recipe) == []
+
+
+@each_record
+def test_stored_networks_reach_their_accuracy_on_the_real_test_set(recipe):
+    wrong, evaluated = verify(recipe, os.environ.get("NNC_DATA"))
+    assert wrong == []
+    if not evaluated:
+        pytest.skip("the record's data set is not here; set NNC_DATA to check accuracies too")
+
+
+@each_record
+def test_a_record_is_of_a_recipe_on_a_full_data_set_with_three_seeds(recipe):
+    record = records.read(recipe)
+    assert recipe in RECIPES
+    assert record["dataset"]["name"] != "mnist-5k"
+    assert len({run["seed"] for run in record["runs"]}) >= 3
+
+
+@each_record
+def test_recorded_settings_are_the_recipes(recipe):
+    import dataclasses
+
+    assert records.read(recipe)["settings"] == dataclasses.asdict(RECIPES[recipe].settings)
+
+
+def test_the_record_of_a_run_has_the_documented_keys():
+    record = records.read("lenet300-sws")
+    assert {"recipe", "settings", "dataset", "environment", "runs"} == record.keys()
+    run = record["runs"][0]
+    assert {"seed", "metrics", "history", "file", "sha256", "seconds"} <= run.keys()
+    assert {
+        *("dense_accuracy", "test_accuracy", "sparsity", "file_bytes", "compression_ratio")
+    } <= run["metrics"].keys()
+
+
+def test_an_edited_sparsity_is_found(copied):
+    edit(copied, "lenet300-sws", lambda run: run["metrics"].update(sparsity=0.99))
+    assert "sparsity is recorded as 0.99" in records.verify("lenet300-sws")[0]
+
+
+def test_a_swapped_file_is_found(copied):
+    folder = copied / "lenet300-sws"
+    shutil.copyfile(folder / "seed-1.csr", folder / "seed-0.csr")
+    assert "is not the file that was recorded" in records.verify("lenet300-sws")[0]
+
+
+def test_an_edited_accuracy_is_found(copied):
+    try:
+        data.load("mnist", download=False)
+    except FileNotFoundError:
+        pytest.skip("MNIST is not here; set NNC_DATA to check accuracies too")
+    edit(copied, "lenet300-sws", lambda run: run["metrics"].update(test_accuracy=0.99))
+    assert "test_accuracy is recorded as 0.99" in verify("lenet300-sws")[0][0]
+
+
+def test_unknown_names_are_refused_with_a_hint():
+    with pytest.raises(ValueError, match="did you mean 'lenet300-sws'"):
+        records.read("lenet300-sw")
+    with pytest.raises(ValueError, match="metric is 'speed'"):
+        records.values("lenet300-sws", "speed")
+
+
+COMMANDS = (("run",), ("search",), ("record",), ("record", "add"), ("data",), ("inspect",))
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_every_command_has_help(command, capsys):
+    with pytest.raises(SystemExit) as stop:
+        cli.main([*command, "--help"])
+    assert stop.value.code == 0
+    assert "usage: nnc" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["run", "lenet300-swz"], "did you mean 'lenet300-sws'"),
+        (["run"], "recipe is missing"),
+        (["run", "lenet300-sws", "--data", "mnist5k"], "did you mean 'mnist-5k'"),
+        (["run", "lenet300-sws", "--set", "tau"], "must be NAME=VALUE"),
+        (["run", "lenet300-sws", "--set", "tau=x"], "must be a float"),
+        (["inspect", "/no/such/file"], "No such file"),
+        (["record", "add", "/no/such/run"], "the run is not finished"),
+    ],
+)
+def test_bad_arguments_give_one_line_and_status_two(arguments, message, capsys):
+    assert cli.main(arguments) == 2
+    told = capsys.readouterr().err
+    assert message in told
+    assert told.count("\n") == 1
+
+
+@pytest.mark.parametrize("arguments", [["dance"], ["run", "--seed", "x"], []])
+def test_what_the_parser_refuses_is_one_line_too(arguments, capsys):
+    with pytest.raises(SystemExit) as stop:
+        cli.main(arguments)
+    assert stop.value.code == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_listing_and_inspecting(capsys):
+    assert cli.main(["run", "--list"]) == 0
+    assert cli.main(["record", "list"]) == 0
+    assert cli.main(["inspect", str(records.FOLDER / "lenet300-sws" / "seed-0.csr")]) == 0
+    assert "fc1.weight" in capsys.readouterr().out

@@ -1,243 +1,493 @@
-// The Prior figure: density, penalty and pull of a Gaussian mixture, computed here.
-// A component is {mean, sigma, share}; component 0 is the zero component.
+// The figure "Prior": one Gaussian or a mixture, its density, its penalty and its pull on weights.
 
-const HALF_LOG_TWO_PI = 0.5 * Math.log(2 * Math.PI);
+const LIMIT = 1; // of the weight axis
+const RANGE = { means: [-0.95, 0.95], sigmas: [0.01, 0.5] }; // how far they can be dragged
+const SHARES = [0.05, 0.999]; // of pi_0, on a logit scale
+const MOST = 8; // components
+const SPARE = [0.4, -0.4, 0.7, -0.7, 0.2, -0.2, 0.9]; // where added components appear
+const KEYS = { ArrowRight: 1, ArrowUp: 1, PageUp: 5, ArrowLeft: -1, ArrowDown: -1, PageDown: -5 };
+const L2 = { means: [], sigmas: [0.25] };
+const Y = { density: [26, 182], means: 190, sigmas: 234, penalty: [308, 412], row: 448 }; // in px
 
-function logJoint(w, mixture) {
-  return mixture.map(({ mean, sigma, share }) =>
-    Math.log(share) - Math.log(sigma) - HALF_LOG_TWO_PI - ((w - mean) / sigma) ** 2 / 2);
-}
+// Mathematics: the same as nnc.priors.Mixture, to 1e-9
 
-export function logDensity(w, mixture) {
-  const terms = logJoint(w, mixture);
-  const top = Math.max(...terms);
-  return top + Math.log(terms.reduce((sum, term) => sum + Math.exp(term - top), 0));
-}
-
-export function penalty(w, mixture) {
-  return -logDensity(w, mixture);
-}
-
-export function pull(w, mixture) {
-  const total = logDensity(w, mixture);
-  return logJoint(w, mixture).reduce((sum, term, j) =>
-    sum + (Math.exp(term - total) * (w - mixture[j].mean)) / mixture[j].sigma ** 2, 0);
-}
-
-export function mixtureOf(means, sigmas, pi0) {
+/** The zero component, first, has pi_0; the others share the rest. */
+export function mixtureOf(means, sigmas, pi_0) {
   const others = means.length - 1;
-  return means.map((mean, j) => ({
-    mean, sigma: sigmas[j],
-    share: others === 0 ? 1 : j === 0 ? pi0 : (1 - pi0) / others,
-  }));
+  const proportions = means.map((_, j) => (others === 0 ? 1 : j === 0 ? pi_0 : (1 - pi_0) / others));
+  return { means, sigmas, proportions };
 }
 
-const WIDTH = 640, TOP = 14, BOTTOM = 214, ROW = 262, LIMIT = 1, LOW = -3, HIGH = 2;
-const X = (w) => ((w + LIMIT) / (2 * LIMIT)) * WIDTH;
-const Y = (log10) => BOTTOM - ((Math.min(HIGH, Math.max(LOW, log10)) - LOW) / (HIGH - LOW)) * (BOTTOM - TOP);
+/** log(pi_j N(x | mu_j, sigma_j²)), one per component. */
+function logParts(x, { means, sigmas, proportions }) {
+  return means.map((mean, j) => {
+    const z = (x - mean) / sigmas[j];
+    return Math.log(proportions[j]) - Math.log(sigmas[j] * Math.sqrt(2 * Math.PI)) - (z * z) / 2;
+  });
+}
+
+/** log p(x) in nats, with the largest term taken out of the sum. */
+export function logDensity(x, mixture) {
+  const parts = logParts(x, mixture);
+  const top = Math.max(...parts);
+  return top + Math.log(parts.reduce((sum, part) => sum + Math.exp(part - top), 0));
+}
+
+/** -log p(x), what a weight at x adds to the penalty. */
+export function penalty(x, mixture) {
+  return -logDensity(x, mixture);
+}
+
+/** The class of the component that owns a weight. */
+function owner(x, mixture) {
+  const parts = logParts(x, mixture);
+  return kind(parts.indexOf(Math.max(...parts)), parts.length);
+}
+
+/** d(-log p)/dx = sum_j r_j (x - mu_j) / sigma_j². A weight is moved against it. */
+export function pull(x, mixture) {
+  const { means, sigmas } = mixture;
+  const total = logDensity(x, mixture);
+  return logParts(x, mixture).reduce(
+    (sum, part, j) => sum + (Math.exp(part - total) * (x - means[j])) / sigmas[j] ** 2,
+    0,
+  );
+}
+
+/** One step of gradient descent, short enough for the narrowest component. */
+export function step(weights, mixture) {
+  const rate = Math.min(...mixture.sigmas) ** 2 / 4;
+  return weights.map((w) => clamp(w - rate * pull(w, mixture), -LIMIT, LIMIT));
+}
+
+// Small helpers
+
 const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
+const logit = (share) => Math.log(share / (1 - share));
+const text = (value, digits = 2) => Number(value.toFixed(digits)).toString().replace("-", "−");
+const ten = (power) => `10${[...`${power}`].map((c) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[c] ?? "⁻").join("")}`;
+const spoken = (value) => Number(value.toFixed(3)).toString();
+const kind = (j, count) => (count === 1 ? "l2" : j === 0 ? "zero" : "components");
 
-function svg(name, attributes, parent) {
-  const element = document.createElementNS("http://www.w3.org/2000/svg", name);
-  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
-  if (parent) parent.append(element);
-  return element;
+const SVG = "http://www.w3.org/2000/svg";
+
+/** A new element at the end of another. */
+function add(parent, tag, attributes = {}, content = "") {
+  const inside = tag === "svg" || parent.namespaceURI === SVG;
+  const node = inside ? document.createElementNS(SVG, tag) : document.createElement(tag);
+  put(node, attributes);
+  node.textContent = content;
+  parent.append(node);
+  return node;
 }
 
-function html(name, attributes, parent) {
-  const element = document.createElement(name);
-  for (const [key, value] of Object.entries(attributes)) {
-    if (key === "text") element.textContent = value;
-    else element.setAttribute(key, value);
-  }
-  if (parent) parent.append(element);
-  return element;
+function put(node, attributes) {
+  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
 }
 
-const STYLE = `
-.nnc-prior{max-width:680px;font:15px/1.4 system-ui,sans-serif;color:var(--ink);background:var(--ground);
- padding:10px;border-radius:8px}
-.nnc-prior svg{width:100%;height:auto;touch-action:none}
-.nnc-prior .controls{display:flex;flex-wrap:wrap;gap:8px;align-items:center;margin-top:6px}
-.nnc-prior button{min-height:44px;min-width:44px;padding:0 14px;border-radius:6px;border:1px solid var(--ink);
- background:transparent;color:inherit;font:inherit;cursor:pointer}
-.nnc-prior label{display:flex;align-items:center;gap:8px;min-height:44px;flex:1 1 240px}
-.nnc-prior input{flex:1;min-height:44px;min-width:90px}
-.nnc-prior .handle:focus-visible,.nnc-prior button:focus-visible{outline:3px solid var(--other);outline-offset:2px}
-.nnc-prior table{border-collapse:collapse;margin-top:8px;color:inherit;background:transparent}
-.nnc-prior td,.nnc-prior th{padding:2px 10px;text-align:right;color:inherit;background:transparent}
-.nnc-prior .table{max-height:220px;overflow:auto}`;
+// The figure
 
 function render({ model, el }) {
-  const start = {
-    means: [0, ...model.get("means")], sigmas: [...model.get("sigmas")], pi0: model.get("pi_0"),
-    weights: [...model.get("weights")],
+  const names = ["means", "sigmas", "pi_0", "weights"];
+  const { weights: start, ...given } = Object.fromEntries(names.map((n) => [n, model.get(n)]));
+  let steps = 0;
+  let timer = null;
+  let linear = false;
+  let drawn = null; // what the last drawing was laid out for
+  let grabbed = null; // the handle under the pointer
+
+  const root = add(el, "div", { class: "nnc-figure nnc-prior", role: "group" });
+  root.setAttribute("aria-label", "Interactive figure: a prior over weights");
+
+  const button = (parent, name, act) => {
+    const node = add(parent, "button", { type: "button" }, name);
+    node.onclick = act;
+    return node;
   };
-  const palette = model.get("palette");
-  const copy = (state) => ({ ...state, means: [...state.means], sigmas: [...state.sigmas], weights: [...state.weights] });
-  let state = copy(start), timer = null;
-
-  const root = html("div", { class: "nnc-prior", role: "group", "aria-label": "A prior over weights, and the pull it puts on them" }, el);
-  html("style", { text: STYLE }, root);
-  const plot = svg("svg", { viewBox: `0 0 ${WIDTH} 306`, role: "group", "aria-label": "Density of the prior on a logarithmic scale, with a handle for every component" }, root);
-  const back = svg("g", { "aria-hidden": "true" }, plot);
-  const arrows = svg("g", { "aria-hidden": "true" }, plot);
-  const handles = svg("g", {}, plot);
-  const said = html("p", { "aria-live": "polite", style: "margin:4px 0;min-height:2.8em" }, root);
-  const controls = html("div", { class: "controls" }, root);
-  const table = html("div", { class: "table", hidden: "", tabindex: "0", role: "region", "aria-label": "Weights and their pull" }, root);
-
-  const button = (text, action) => { const b = html("button", { type: "button", text }, controls); b.onclick = action; return b; };
-  const slider = (text, low, high, step, read, write) => {
-    const label = html("label", {}, controls);
-    html("span", { text }, label);
-    const input = html("input", { type: "range", min: low, max: high, step, "aria-label": text }, label);
-    input.oninput = () => { write(+input.value); draw(); };
-    return () => { input.value = read(); };
+  const range = (name, low, high, act) => {
+    const label = add(bar, "label");
+    const caption = add(label, "span");
+    const limits = { type: "range", min: low, max: high, "aria-label": name };
+    const input = add(label, "input", limits);
+    input.oninput = () => act(Number(input.value));
+    return { input, caption };
   };
 
-  const play = button("Play", () => (timer ? stop() : (timer = setInterval(step, 60), play.textContent = "Pause")));
-  button("Step", () => { stop(); step(); });
-  button("Reset", () => { stop(); state = copy(start); draw(); });
-  button("L2", () => { stop(); state.means = [0]; state.sigmas = [0.25]; draw(); });
-  button("Mixture", () => { stop(); state = { ...copy(start), weights: state.weights }; draw(); });
-  const show = button("Show as table", () => { table.hidden = !table.hidden; show.setAttribute("aria-expanded", !table.hidden); draw(); });
-  const refresh = [
-    slider("components", 1, 8, 1, () => state.means.length, setCount),
-    slider("share of zero, π₀", 0.5, 0.999, 0.001, () => state.pi0, (value) => { state.pi0 = value; }),
-    slider("width of zero, σ₀", 0.01, 0.5, 0.005, () => state.sigmas[0], (value) => { state.sigmas[0] = value; }),
-  ];
-  if (matchMedia("(prefers-reduced-motion: reduce)").matches) play.hidden = true;
-
-  function setCount(count) {
-    const others = count - 1;
-    state.means = [0, ...Array.from({ length: others }, (_, j) => {
-      const side = j % 2 ? 1 : -1;
-      return side * (0.3 + 0.2 * Math.floor(j / 2));
-    })];
-    state.sigmas = [state.sigmas[0], ...Array(others).fill(0.05)];
-  }
-  function stop() { clearInterval(timer); timer = null; play.textContent = "Play"; }
-  function step() {
-    const mixture = mixtureOf(state.means, state.sigmas, state.pi0);
-    const narrowest = Math.min(...state.sigmas);
-    // A step below the square of the narrowest width cannot overshoot its mean.
-    state.weights = state.weights.map((w) => w - 0.15 * narrowest ** 2 * pull(w, mixture));
+  const bar = add(root, "div", { class: "bar" });
+  button(bar, "L2", () => change(L2));
+  button(bar, "Mixture", () => (given.means.length ? change(given) : resize(3)));
+  const scale = button(bar, "", () => {
+    linear = !linear;
     draw();
+  });
+  const number = range("number of components", 1, MOST, resize);
+  const [least, most] = SHARES.map(logit);
+  const share = range("pi 0, share of the zero component", 0, 200, (value) => {
+    change({ pi_0: 1 / (1 + Math.exp(-least - ((most - least) * value) / 200)) });
+  });
+  const legend = add(root, "p", { class: "legend" });
+  const picture = add(root, "svg", { role: "group" });
+  const status = add(root, "p", { class: "status", role: "status" });
+  const below = add(root, "div", { class: "bar" });
+  const play = button(below, "Play", () => (timer ? stop() : run()));
+  play.className = "play";
+  button(below, "Step", () => {
+    stop();
+    advance();
+  });
+  button(below, "Reset weights", () => {
+    stop();
+    steps = 0;
+    change({ weights: start });
+    later();
+  });
+  const more = button(below, "", () => {
+    table.hidden = !table.hidden;
+    draw();
+  });
+  const table = add(root, "div", { class: "table", hidden: "", tabindex: 0, role: "region" });
+  table.setAttribute("aria-label", "The figure as tables");
+
+  function now() {
+    const means = [0, ...model.get("means")]; // the zero component's is fixed
+    const sigmas = model.get("sigmas");
+    const count = Math.min(means.length, sigmas.length); // the two may arrive one by one
+    const mixture = mixtureOf(means.slice(0, count), sigmas.slice(0, count), model.get("pi_0"));
+    return { count, mixture, weights: model.get("weights") };
   }
 
-  function colours() {
-    const theme = document.documentElement.dataset.theme;
-    const dark = theme ? theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
-    const mode = dark ? "dark" : "light";
-    root.style.setProperty("--ink", palette.weights[mode]);
-    root.style.setProperty("--ground", palette.ground[mode]);
-    root.style.setProperty("--zero", palette.zero[mode]);
-    root.style.setProperty("--other", palette.components[mode]);
+  function change(values) {
+    for (const [name, value] of Object.entries(values)) model.set(name, value);
+    model.save_changes();
   }
 
-  function curve(mixture, only) {
-    const points = [];
-    for (let x = 0; x <= WIDTH; x += 1) {
-      const w = (x / WIDTH) * 2 * LIMIT - LIMIT;
-      const log = only === undefined ? logDensity(w, mixture) : logJoint(w, [mixture[only]])[0];
-      points.push(`${x},${Y(log / Math.LN10).toFixed(1)}`);
+  function resize(count) {
+    const means = model.get("means").slice(0, count - 1);
+    const sigmas = model.get("sigmas").slice(0, count);
+    const free = SPARE.filter((place) => means.every((mean) => Math.abs(mean - place) > 0.08));
+    while (sigmas.length < count) {
+      means.push(free.shift() ?? SPARE[0]);
+      sigmas.push(0.06);
     }
-    return points.join(" ");
+    change({ means, sigmas });
   }
 
-  function drawHandle(j) {
-    const colour = j ? "var(--other)" : "var(--zero)";
-    const known = handles.children[j];
-    const handle = known || svg("g", { class: "handle", tabindex: "0", role: "slider", style: "cursor:grab" }, handles);
-    if (!known) {
-      svg("circle", { r: 24, fill: "transparent" }, handle);
-      svg("circle", { r: 9, stroke: "var(--ground)", "stroke-width": 2 }, handle);
-      handle.onkeydown = (event) => key(event, j);
-      handle.onpointerdown = (event) => { handle.setPointerCapture(event.pointerId); event.preventDefault(); handle.focus(); };
-      handle.onpointermove = (event) => { if (handle.hasPointerCapture(event.pointerId)) drag(event, j); };
+  const index = ({ name, j }) => (name === "means" ? j - 1 : j);
+
+  function move(handle, value) {
+    const { name } = handle;
+    const values = [...model.get(name)];
+    values[index(handle)] = Number(clamp(value, ...RANGE[name]).toPrecision(4));
+    change({ [name]: values });
+  }
+
+  function advance() {
+    const { weights, mixture } = now();
+    const next = step(weights, mixture);
+    steps += 1;
+    change({ weights: next });
+    return Math.max(0, ...next.map((w, i) => Math.abs(w - weights[i])));
+  }
+
+  function run() {
+    if (matchMedia("(prefers-reduced-motion: reduce)").matches) return;
+    play.textContent = "Pause";
+    status.setAttribute("aria-live", "off"); // not one announcement per step
+    timer = setInterval(() => advance() < 1e-5 && stop(), 60);
+  }
+
+  function stop() {
+    clearInterval(timer);
+    timer = null;
+    play.textContent = "Play";
+    status.setAttribute("aria-live", "polite");
+  }
+
+  // Drawing
+
+  let parts = {};
+  let handles = [];
+
+  function layout(count, width, rows) {
+    picture.replaceChildren();
+    legend.replaceChildren();
+    for (const key of count === 1 ? ["l2"] : ["zero", "components"])
+      add(legend, "span", { class: key }, model.get("palette")[key].label);
+    const [left, right] = [46, width - 14];
+    const gap = clamp(130 / rows, 3, 6);
+    const bottom = Y.row + gap * (rows + 1);
+    const height = bottom + 44;
+    put(picture, { viewBox: `0 0 ${width} ${height}`, width, height });
+    const x = (w) => left + ((w + LIMIT) / (2 * LIMIT)) * (right - left);
+    const bands = add(picture, "g");
+    for (const w of [-1, -0.5, 0, 0.5, 1]) {
+      add(picture, "path", { d: `M${fix(x(w))} ${Y.density[0]}V${bottom}`, class: "grid" });
+      add(picture, "text", { x: x(w), y: bottom + 17, class: "middle" }, text(w, 1));
     }
-    const mixture = mixtureOf(state.means, state.sigmas, state.pi0);
-    const height = logJoint(state.means[j], [mixture[j]])[0] / Math.LN10;
-    handle.children[1].setAttribute("fill", colour);
-    handle.setAttribute("transform", `translate(${X(state.means[j])} ${Y(height)})`);
-    handle.setAttribute("aria-label", j ? `component ${j}` : "zero component");
-    handle.setAttribute("aria-valuemin", -LIMIT);
-    handle.setAttribute("aria-valuemax", LIMIT);
-    handle.setAttribute("aria-valuenow", state.means[j].toFixed(3));
-    handle.setAttribute("aria-valuetext", `component ${j}, mean ${state.means[j].toFixed(2)}, sigma ${state.sigmas[j].toFixed(3)}; arrows left and right move it, up and down narrow and widen it`);
+    add(picture, "text", { x: (left + right) / 2, y: bottom + 37, class: "middle" }, "weight w");
+    const title = (y, words) => add(picture, "text", { x: left, y, class: "title" }, words);
+    title(Y.density[0] - 10, "density p(w)");
+    title(Y.penalty[0] - 10, "penalty −log p(w), in nats");
+    title(Y.row - 8, "pull on each weight");
+    for (const [y, ...words] of [[Y.means, "mean", "μ"], [Y.sigmas, "width", "σ"]]) {
+      add(picture, "rect", { x: left, y: y + 1, width: right - left, height: 42, class: "lane" });
+      words.forEach((word, i) =>
+        add(picture, "text", { x: left - 6, y: y + 19 + 16 * i, class: "end" }, word),
+      );
+    }
+    const group = (name) => add(picture, "g", { class: name });
+    parts = {
+      place: { left, right, gap, bottom, x },
+      bands,
+      ticks: group("ticks"),
+      fills: group("fills"),
+      total: add(picture, "path", { class: "total" }),
+      curve: add(picture, "path", { class: "curve" }),
+      balls: group("balls"),
+      arrows: group("arrows"),
+    };
+    // The zero component's mean stays where it is.
+    add(picture, "circle", { cx: x(0), cy: Y.means + 22, r: 10, class: `pin ${kind(0, count)}` });
+    const all = Array.from({ length: count }, (_, j) => j);
+    handles = all.slice(1).map((j) => handle("means", j, count));
+    handles.push(...all.map((j) => handle("sigmas", j, count)));
   }
 
-  function key(event, j) {
-    const change = { ArrowLeft: [-0.02, 1], ArrowRight: [0.02, 1], ArrowUp: [0, 1 / 1.15], ArrowDown: [0, 1.15] }[event.key];
-    if (!change) return;
-    event.preventDefault();
-    if (j) state.means[j] = clamp(state.means[j] + change[0], -0.95, 0.95);
-    state.sigmas[j] = clamp(state.sigmas[j] * change[1], 0.01, 0.5);
-    draw();
-  }
-
-  function drag(event, j) {
-    const box = plot.getBoundingClientRect();
-    const x = ((event.clientX - box.left) / box.width) * WIDTH;
-    const y = ((event.clientY - box.top) / box.height) * 306;
-    if (j) state.means[j] = clamp((x / WIDTH) * 2 * LIMIT - LIMIT, -0.95, 0.95);
-    // The handle sits on the top of its hump: higher is narrower.
-    const log10 = LOW + ((BOTTOM - y) / (BOTTOM - TOP)) * (HIGH - LOW);
-    const share = mixtureOf(state.means, state.sigmas, state.pi0)[j].share;
-    state.sigmas[j] = clamp(share / (10 ** log10 * Math.sqrt(2 * Math.PI)), 0.01, 0.5);
-    draw();
+  function handle(name, j, count) {
+    const round = name === "means";
+    const [low, high] = RANGE[name];
+    const node = add(picture, "g", {
+      role: "slider",
+      tabindex: 0,
+      class: `handle ${kind(j, count)}`,
+      "aria-label": `${round ? "mean" : "width sigma"} of component ${j}`,
+      "aria-valuemin": low,
+      "aria-valuemax": high,
+    });
+    const span = round ? null : add(node, "path", { class: "span" });
+    const grip = add(node, "g");
+    add(grip, "circle", { r: 22, class: "hit" });
+    if (round) add(grip, "circle", { r: 11, class: "knob" });
+    else add(grip, "rect", { x: -10, y: -10, width: 20, height: 20, rx: 3, class: "knob" });
+    add(grip, "text", { y: 4.5, class: "middle" }, j);
+    const made = { name, j, node, grip, span };
+    node.onkeydown = (event) => press(event, made);
+    return made;
   }
 
   function draw() {
-    const mixture = mixtureOf(state.means, state.sigmas, state.pi0);
-    back.replaceChildren();
+    const { count, mixture, weights } = now();
+    const width = clamp(Math.floor(root.clientWidth - 26) || 640, 240, 720);
+    const wanted = `${count} ${width} ${weights.length}`;
+    if (wanted !== drawn) {
+      layout(count, width, weights.length);
+      drawn = wanted;
+    }
+    const points = Array.from({ length: 601 }, (_, i) => -LIMIT + (i / 600) * 2 * LIMIT);
+    const shares = points.map((x) => logParts(x, mixture));
+    const curve = points.map((x) => penalty(x, mixture));
+    drawDensity(points, shares, curve, count);
+    drawPenalty(points, curve, mixture, weights);
+    drawArrows(points, mixture, weights);
+    drawHandles(mixture);
+    say(count, mixture, weights);
+    if (!table.hidden) fill(mixture, weights);
+  }
+
+  function drawDensity(points, shares, curve, count) {
+    const { place, fills, total, ticks } = parts;
+    const [top, bottom] = Y.density;
+    const peak = Math.exp(-Math.min(...curve));
+    const [floor, ceiling] = [-3, Math.max(1, Math.ceil(Math.log10(peak)))];
+    const height = (log) =>
+      linear
+        ? (0.96 * Math.exp(log)) / peak
+        : Math.max(0, (log / Math.LN10 - floor) / (ceiling - floor));
+    const y = (log) => bottom - height(log) * (bottom - top);
+    scale.textContent = linear ? "Logarithmic scale" : "Linear scale";
+    // Along the floor, where the density is below the scale, the line is left out.
+    const line = (logs) => {
+      const spots = points.map((w, i) => [fix(place.x(w)), fix(y(logs[i]))]);
+      const low = (i) => !linear && spots[i]?.[1] === fix(bottom);
+      return spots.map((spot, i) => `${low(i) && low(i - 1) ? "M" : "L"}${spot}`).join("").slice(1);
+    };
+    fills.replaceChildren();
+    for (let j = 0; j < count; j++) {
+      const d = line(shares.map((row) => row[j]));
+      const area = `M${place.left},${bottom}L${d.replaceAll("M", "L")}L${place.right},${bottom}Z`;
+      add(fills, "path", { d: area, class: `area ${kind(j, count)}` });
+      add(fills, "path", { d: `M${d}`, class: kind(j, count) });
+    }
+    total.setAttribute("d", `M${line(curve.map((value) => -value))}`);
+    ticks.replaceChildren();
+    if (linear) for (const part of [0, 1]) tick(y(Math.log(part * peak)), text(part * peak, 1));
+    else for (const power of new Set([floor, -1, ceiling])) tick(y(power * Math.LN10), ten(power));
+  }
+
+  function tick(y, label) {
+    add(parts.ticks, "text", { x: parts.place.left - 6, y: y + 4, class: "end" }, label);
+  }
+
+  function drawPenalty(points, curve, mixture, weights) {
+    const { place, balls } = parts;
+    const [top, bottom] = Y.penalty;
+    const low = Math.min(...curve);
+    const high = Math.max(...curve);
+    const y = (value) => bottom - ((value - low) / (high - low)) * (bottom - top);
+    const d = points.map((w, i) => `${fix(place.x(w))},${fix(y(curve[i]))}`).join("L");
+    parts.curve.setAttribute("d", `M${d}`);
+    for (const value of [low, high]) tick(y(value), text(value, Math.abs(value) < 10 ? 1 : 0));
+    balls.replaceChildren();
+    for (const w of weights) {
+      const cy = y(penalty(w, mixture));
+      add(balls, "circle", { cx: place.x(w), cy, r: 4, class: owner(w, mixture) });
+    }
+  }
+
+  function drawArrows(points, mixture, weights) {
+    const { place, arrows, bands } = parts;
+    const { means, sigmas } = mixture;
+    const inside = points.filter((w) => Math.abs(w) <= RANGE.means[1]);
+    const most = Math.max(...inside.map((w) => Math.abs(pull(w, mixture))));
+    const longest = (place.right - place.left) * 0.14;
     arrows.replaceChildren();
-    for (const power of [-2, 0, 2]) {
-      svg("line", { x1: 0, x2: WIDTH, y1: Y(power), y2: Y(power), stroke: "var(--ink)", opacity: 0.15 }, back);
-      svg("text", { x: 4, y: Y(power) + 14, "font-size": 13, fill: "var(--ink)", opacity: 0.75 }, back).textContent = `density ${10 ** power}`;
-    }
-    mixture.forEach((_, j) => svg("polyline", { points: curve(mixture, j), fill: "none", stroke: j ? "var(--other)" : "var(--zero)", "stroke-width": 1.5 }, back));
-    svg("polyline", { points: curve(mixture), fill: "none", stroke: "var(--ink)", "stroke-width": 2.5 }, back);
-    svg("line", { x1: 0, x2: WIDTH, y1: ROW, y2: ROW, stroke: "var(--ink)", opacity: 0.4 }, back);
-    for (const w of [-1, -0.5, 0, 0.5, 1]) {
-      svg("text", { x: clamp(X(w), 12, WIDTH - 12), y: 302, "font-size": 14, "text-anchor": "middle", fill: "var(--ink)" }, back).textContent = w;
-    }
-    const forces = state.weights.map((w) => -pull(w, mixture));
-    state.weights.forEach((w, i) => {
-      const length = Math.sign(forces[i]) * Math.min(60, 14 * Math.log10(1 + Math.abs(forces[i])));
-      const y = ROW - 16 + (i % 5) * 8;
-      svg("line", { x1: X(w), x2: X(w) + length, y1: y, y2: y, stroke: "var(--ink)", "stroke-width": 2, opacity: 0.8 }, arrows);
-      if (Math.abs(length) > 5) {
-        const tip = X(w) + length, wing = Math.sign(length) * 5;
-        svg("path", { d: `M${tip} ${y}l${-wing} -3v6z`, fill: "var(--ink)" }, arrows);
+    weights.forEach((w, i) => {
+      const y = Y.row + place.gap * (i + 1);
+      const x = place.x(w);
+      const end = x - (pull(w, mixture) / most) * longest;
+      if (Math.abs(end - x) > 3) {
+        const tip = 4 * Math.sign(end - x);
+        const head = `m${-tip} -3l${tip} 3l${-tip} 3`;
+        add(arrows, "path", { d: `M${fix(x)} ${y}H${fix(end)}${head}` });
       }
-      svg("circle", { cx: X(w), cy: y, r: 3.5, fill: "var(--ink)" }, arrows);
+      add(arrows, "circle", { cx: x, cy: y, r: 2.8, class: owner(w, mixture) });
     });
-    while (handles.children.length > state.means.length) handles.lastChild.remove();
-    state.means.forEach((_, j) => drawHandle(j));
-    const total = state.weights.reduce((sum, w) => sum + penalty(w, mixture), 0);
-    said.textContent = `${state.means.length === 1 ? "One Gaussian (L2)" : `${state.means.length} components`}: penalty of these ${state.weights.length} weights ${total.toFixed(1)} nats. Arrows show the pull, longer for stronger (logarithmic).`;
-    refresh.forEach((set) => set());
-    if (!table.hidden) fill(mixture);
+    parts.most = most;
+    bands.replaceChildren();
+    means.forEach((mean, j) => {
+      const [low, high] = [-2, 2].map((k) => place.x(clamp(mean + k * sigmas[j], -LIMIT, LIMIT)));
+      const [y] = Y.penalty;
+      const size = { width: high - low, height: place.bottom - y };
+      add(bands, "rect", { x: low, y, ...size, class: kind(j, means.length) });
+    });
   }
 
-  function fill(mixture) {
-    table.replaceChildren();
-    const grid = html("table", {}, table);
-    const head = html("tr", {}, grid);
-    for (const text of ["weight", "penalty, nats", "force"]) html("th", { scope: "col", text }, head);
-    for (const w of state.weights) {
-      const row = html("tr", {}, grid);
-      for (const value of [w, penalty(w, mixture), -pull(w, mixture)]) html("td", { text: value.toFixed(3) }, row);
+  function drawHandles({ means, sigmas }) {
+    const { x, left, right } = parts.place;
+    for (const handle of handles) {
+      const { name, j, node, grip, span } = handle;
+      const y = Y[name] + 22;
+      const edge = name === "means" ? x(means[j]) : x(means[j] + sigmas[j]) + 10;
+      handle.at = clamp(edge, left, right);
+      grip.setAttribute("transform", `translate(${fix(handle.at)} ${y})`);
+      const from = Math.max(left, x(means[j] - sigmas[j]));
+      span?.setAttribute("d", `M${fix(from)} ${y}H${fix(handle.at)}`);
+      node.setAttribute("aria-valuenow", spoken(name === "means" ? means[j] : sigmas[j]));
+      const said = `component ${j}, mean ${spoken(means[j])}, sigma ${spoken(sigmas[j])}`;
+      node.setAttribute("aria-valuetext", said);
     }
   }
 
-  const repaint = () => { colours(); draw(); };
-  const watch = new MutationObserver(repaint);
-  watch.observe(document.documentElement, { attributeFilter: ["data-theme"] });
-  repaint();
-  return () => { stop(); watch.disconnect(); };
+  function say(count, mixture, weights) {
+    const total = weights.reduce((sum, w) => sum + penalty(w, mixture), 0);
+    const pi_0 = mixture.proportions[0];
+    number.input.value = count;
+    number.caption.textContent = `components: ${count}`;
+    share.input.disabled = count === 1;
+    share.input.value = (200 * (logit(clamp(pi_0, ...SHARES)) - least)) / (most - least);
+    share.caption.textContent = `π₀ = ${text(pi_0, 3)}`;
+    share.input.setAttribute("aria-valuetext", `pi 0 = ${spoken(pi_0)}`);
+    more.textContent = table.hidden ? "Show as table" : "Hide table";
+    more.setAttribute("aria-expanded", String(!table.hidden));
+    status.replaceChildren(`Total penalty of the ${weights.length} weights: `);
+    add(status, "strong", {}, `${text(total, 1)} nats`);
+    const strongest = Number(parts.most.toPrecision(2));
+    status.append(` after ${steps} step${steps === 1 ? "" : "s"}. `);
+    status.append(`The longest arrow stands for ${strongest} nats per unit of weight.`);
+    const name = count === 1 ? "One Gaussian" : `A mixture of ${count} Gaussians`;
+    picture.setAttribute("aria-label", `${name}: density, penalty and pull`);
+  }
+
+  function fill(mixture, weights) {
+    table.replaceChildren();
+    const { means, sigmas, proportions } = mixture;
+    const parts = means.map((mean, j) => [j, mean, sigmas[j], proportions[j]]);
+    tabulate("Components", ["j", "mean μ", "width σ", "share π"], parts);
+    const row = weights.map((w) => [w, penalty(w, mixture), -pull(w, mixture)]);
+    tabulate("Weights", ["w", "−log p(w), in nats", "force on w"], row);
+  }
+
+  function tabulate(name, headings, rows) {
+    const node = add(table, "table");
+    add(node, "caption", {}, name);
+    const line = (tag, cells) => {
+      const row = add(node, "tr");
+      for (const cell of cells) add(row, tag, {}, cell);
+    };
+    line("th", headings);
+    for (const row of rows) line("td", row.map((value) => text(value, 3)));
+  }
+
+  // Hands and keys
+
+  const position = (event) => {
+    const box = picture.getBoundingClientRect();
+    return [event.clientX - box.left, event.clientY - box.top];
+  };
+
+  picture.onpointerdown = (event) => {
+    const [px, py] = position(event);
+    const lane = py < Y.sigmas ? "means" : py < Y.sigmas + 44 ? "sigmas" : null;
+    const near = handles
+      .filter((one) => one.name === lane && Math.abs(one.at - px) <= 30)
+      .sort((a, b) => Math.abs(a.at - px) - Math.abs(b.at - px))[0];
+    if (!near) return;
+    event.preventDefault();
+    picture.setPointerCapture(event.pointerId);
+    near.node.focus({ preventScroll: true });
+    status.setAttribute("aria-live", "off");
+    grabbed = { handle: near, from: px, value: model.get(near.name)[index(near)] };
+  };
+  picture.onpointermove = (event) => {
+    if (!grabbed) return;
+    const { left, right } = parts.place;
+    const moved = ((position(event)[0] - grabbed.from) / (right - left)) * 2 * LIMIT;
+    move(grabbed.handle, grabbed.value + moved);
+  };
+  picture.onpointerup = picture.onpointercancel = () => {
+    grabbed = null;
+    if (!timer) status.setAttribute("aria-live", "polite");
+  };
+
+  function press(event, handle) {
+    const { name } = handle;
+    const value = model.get(name)[index(handle)];
+    const by = KEYS[event.key] * (event.shiftKey ? 5 : 1);
+    const end = RANGE[name][["Home", "End"].indexOf(event.key)];
+    const next = end ?? (name === "means" ? value + 0.02 * by : value * 1.1 ** by);
+    if (Number.isNaN(next)) return;
+    event.preventDefault();
+    move(handle, next);
+  }
+
+  // Life
+
+  let waiting = null; // several traits change at once and are drawn once
+  const later = () => {
+    waiting ??= Promise.resolve().then(() => draw((waiting = null)));
+  };
+  for (const name of names) model.on(`change:${name}`, later);
+  const watcher = new ResizeObserver(later);
+  watcher.observe(root);
+  stop();
+  draw();
+  return () => {
+    stop();
+    watcher.disconnect();
+    for (const name of names) model.off(`change:${name}`, later);
+  };
 }
+
+const fix = (value) => value.toFixed(1);
 
 export default { render };

@@ -19,6 +19,9 @@ from nnc.files import atomic_write
 
 SECONDS_BETWEEN_SAVES = 60.0  # within an epoch; the end of an epoch is always saved
 _NO_SUMS = {"loss": 0.0, "penalty": 0.0, "seconds": 0.0}
+_KEYS = {"identity", "modules", "history", "position", "sums"}
+# What reading contents that make no sense raises, in torch and in what it calls.
+_DAMAGE = (LookupError, ValueError, TypeError, AttributeError)
 
 
 class CheckpointFile:
@@ -51,7 +54,8 @@ class CheckpointFile:
             History so far, number of steps done, and the unfinished epoch's sums.
 
         Raises:
-            ValueError: the file is damaged or belongs to another run.
+            ValueError: the file is damaged, belongs to another run, or holds another model, prior,
+                optimiser or scheduler.
         """
         if self._source is None or not self._source.exists():
             return [], 0, dict(_NO_SUMS)
@@ -62,7 +66,13 @@ class CheckpointFile:
                 f"run is ({self._identity}); choose another path or delete the file"
             )
         for name, module in self._modules.items():
-            module.load_state_dict(state["modules"][name])
+            try:
+                module.load_state_dict(state["modules"][name])
+            except (RuntimeError, *_DAMAGE) as error:
+                raise ValueError(
+                    f"checkpoint {self._source} has another {name} ({_reason(error)}); choose "
+                    "another path or delete the file"
+                ) from None
         return state["history"], state["position"], state["sums"]
 
     def save_when_due(
@@ -152,14 +162,19 @@ def _read(path: Path) -> dict[str, Any]:
         EOFError,
         pickle.UnpicklingError,
         zipfile.BadZipFile,
-        ValueError,
+        *_DAMAGE,
     ) as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0]
         raise ValueError(
-            f"checkpoint {path} is damaged ({reason}); delete it and start anew"
+            f"checkpoint {path} is damaged ({_reason(error)}); delete it and start anew"
         ) from None
-    if not isinstance(state, dict) or "identity" not in state:
+    if not isinstance(state, dict) or not state.keys() >= _KEYS:
         raise ValueError(
             f"checkpoint {path} was not written by nnc.training.fit; choose another path"
         )
     return state
+
+
+def _reason(error: Exception) -> str:
+    """One line of an error; torch puts what is wrong with a state_dict on the second."""
+    lines = str(error).splitlines() or [type(error).__name__]
+    return " ".join(line.strip() for line in lines[:2])

@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"nnc: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     except KeyboardInterrupt as stop:
-        print(f"nnc: {stop or 'stopped'}", file=sys.stderr)
+        print(f"nnc: {str(stop) or 'stopped'}", file=sys.stderr)
         return 130
 
 
@@ -123,9 +123,12 @@ def _with_settings(settings: Any, changes: Sequence[str]) -> Any:
             )
         kind = type(current[name])
         try:
-            new[name] = text if kind is str else kind(ast.literal_eval(text))
-        except (ValueError, SyntaxError, TypeError):
-            raise ValueError(f"--set {name} is {text!r}, must be a {kind.__name__}") from None
+            value = text if kind is str else ast.literal_eval(text)
+            new[name] = kind(value)
+            if kind is int and new[name] != value:
+                raise ValueError
+        except (ValueError, SyntaxError, TypeError, OverflowError, MemoryError, RecursionError):
+            raise ValueError(f"--set {name} is {text!r}, must be of type {kind.__name__}") from None
     return dataclasses.replace(settings, **new)
 
 

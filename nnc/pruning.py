@@ -215,7 +215,8 @@ def freeze(model: nn.Module, quantised: Quantised) -> nn.Module:
     for name, codes in quantised.codes.items():
         module, attribute = _owner(model, name)
         weight = getattr(module, attribute)
-        entries = quantised.codebooks[name][1:].to(weight.device, weight.dtype)
+        # A copy: training must not reach into the value that was passed in.
+        entries = quantised.codebooks[name][1:].to(weight.device, weight.dtype, copy=True)
         setattr(module, attribute, nn.Parameter(entries))
         codebook = _Codebook(codes.to(weight.device))
         # unsafe: the parameter (K - 1 entries) has another shape than the weight it stands for.

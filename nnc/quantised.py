@@ -112,6 +112,10 @@ class Quantised:
         codes, codebooks = {}, {}
         for name in names:
             weight = state[name].detach().cpu().float()
+            if not bool(torch.isfinite(weight).all()):
+                raise ValueError(
+                    f"state[{name!r}] has values that are NaN or infinite, must be finite"
+                )
             levels = torch.unique(weight)
             codebooks[name] = torch.cat([torch.zeros(1), levels[levels != 0]])
             codes[name] = _positions(weight, codebooks[name])
@@ -122,7 +126,7 @@ class Quantised:
 def _positions(weight: Tensor, codebook: Tensor) -> Tensor:
     """Codes of weights that occur in a codebook of zero and then ascending values."""
     ascending, order = codebook.sort()
-    return order[torch.searchsorted(ascending, weight)].int()
+    return order[torch.searchsorted(ascending, weight.contiguous())].int()
 
 
 def _check(name: str, codes: Tensor, codebook: Tensor) -> None:

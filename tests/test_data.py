@@ -22,6 +22,7 @@ from test_readers import idx, write_folder
 from nnc import data
 from nnc.data import Dataset, Split, as_input, load, split_validation, where
 
+MNIST = "1181f68a4abdeb7a95c490660bfad715f80ad9de90bb6d412a959a9d559ad2be"
 # The same value stands in nnc/mnist_5k.md.
 MNIST_5K = "f6e1c13f3103e783e651314810b65fa86e1559700b0d8ca46f1fa1924aa5da91"
 
@@ -136,7 +137,7 @@ def test_real_mnist() -> None:
         header = struct.pack(">4I", 2051, count, 28, 28)
         file = hashlib.sha256(header + split.images.numpy().tobytes())
         assert file.hexdigest().startswith(pixels)
-    assert digits.fingerprint.startswith("1181f68a4abdeb7a")
+    assert digits.fingerprint == MNIST
 
 
 def test_real_cifar10_as_jpeg() -> None:
@@ -247,6 +248,17 @@ def test_a_download_replaces_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyP
     mine.parent.mkdir(parents=True)
     mine.write_bytes(idx(np.arange(4, dtype=np.uint8)))
     assert load("mnist", tmp_path).train.labels.tolist() == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("file", data._IDX_FILES)
+def test_a_truncated_file_of_a_named_set_is_named(tmp_path: Path, file: str) -> None:
+    FakeMNIST(str(tmp_path), download=True)
+    path = where("mnist", tmp_path)[0] / file
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(ValueError, match=f"{file} cannot be read") as caught:
+        load("mnist", tmp_path, download=False)
+    assert str(tmp_path) in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 def test_fashion_mnist(tmp_path: Path) -> None:

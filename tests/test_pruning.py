@@ -161,3 +161,44 @@ def test_values_that_do_not_fit_are_refused(codes, codebook, message):
     codes = torch.tensor(codes, dtype=torch.int32)
     with pytest.raises(ValueError, match=message):
         nnc.Quantised({"w": codes}, {"w": torch.tensor(codebook)}, {})
+
+
+def test_a_threshold_of_zero_merges_not_even_twins():
+    twins = mixture([0, 1, 1], [0.1, 0.2, 0.2], [0.5, 0.3, 0.2])
+    assert merge(twins, 0).means.tolist() == [0, 1, 1]
+    both = merge(twins, 1e-9)
+    assert both.means.tolist() == [0, 1]
+    assert both.proportions.tolist() == [0.5, 0.5]
+
+
+def test_a_mixture_of_one_stays():
+    one = merge(mixture([0], [0.1], [1]), 100)
+    assert (one.means.tolist(), one.proportions.tolist()) == ([0], [1])
+
+
+def test_merging_leaves_its_argument_alone():
+    three = mixture([0, 1, 2], [0.1, 1, 1], [0.5, 0.125, 0.375])
+    merge(three, 100)
+    assert three.means.tolist() == [0, 1, 2]
+    assert three.proportions.tolist() == [0.5, 0.125, 0.375]
+
+
+def test_a_frozen_models_state_goes_through_a_file(tmp_path):
+    found = quantise(linear([[0.0, 0.5, -0.5]]), narrow_prior(-0.5, 0.5))
+    one, other = (freeze(linear([[0.0, 0.0, 0.0]]), found) for _ in range(2))
+    optimiser = torch.optim.SGD(one.parameters(), lr=0.1)
+    one(torch.ones(1, 3)).sum().backward()
+    optimiser.step()
+    assert not torch.equal(one.weight, other.weight)
+    torch.save(one.state_dict(), tmp_path / "state")
+    other.load_state_dict(torch.load(tmp_path / "state", weights_only=True))
+    assert torch.equal(one.weight, other.weight)
+    assert torch.equal(unfreeze(other).weight("weight"), one.weight)
+
+
+def test_quantising_changes_neither_model_nor_prior():
+    model, prior = linear([[0.01, 0.5]]), narrow_prior(0.5)
+    before = [tensor.clone() for tensor in (*model.parameters(), *prior.parameters())]
+    quantise(model, prior, threshold=10.0)
+    after = (*model.parameters(), *prior.parameters())
+    assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))

@@ -109,7 +109,7 @@ def test_every_command_has_help(command, capsys):
         (["run"], "recipe is missing"),
         (["run", "lenet300-sws", "--data", "mnist5k"], "did you mean 'mnist-5k'"),
         (["run", "lenet300-sws", "--set", "tau"], "must be NAME=VALUE"),
-        (["run", "lenet300-sws", "--set", "tau=x"], "must be a float"),
+        (["run", "lenet300-sws", "--set", "tau=x"], "must be of type float"),
         (["inspect", "/no/such/file"], "No such file"),
         (["record", "add", "/no/such/run"], "the run is not finished"),
     ],

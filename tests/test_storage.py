@@ -1,4 +1,5 @@
 import json
+import math
 import random
 import struct
 
@@ -129,3 +130,48 @@ def test_errors_name_the_path(tmp_path):
     (tmp_path / "junk").write_bytes(b"junk")
     with pytest.raises(StorageError, match="junk: the file has 4 bytes"):
         load(tmp_path / "junk")
+
+
+@pytest.mark.parametrize("metadata", [[], "x", None, 1])
+def test_a_header_of_another_kind_is_refused(metadata):
+    text = json.dumps({"__metadata__": metadata}).encode()
+    with pytest.raises(StorageError):
+        loads(struct.pack("<Q", len(text)) + text)
+
+
+def test_a_negative_column_is_refused(monkeypatch):
+    lying = [torch.tensor(numbers) for numbers in ([0, 1], [-5], [1])]
+    monkeypatch.setattr(csr, "encode", lambda _: lying)
+    with pytest.raises(StorageError):
+        loads(dumps(network((1, 3), 2)))
+
+
+@pytest.mark.parametrize(
+    "dtype",
+    [
+        *(torch.float64, torch.float32, torch.float16, torch.bfloat16),
+        *(torch.int64, torch.int32, torch.uint8, torch.bool),
+    ],
+)
+@settings(deadline=None, max_examples=8)
+@given(shape=st.sampled_from([(), (0,), (1, 3), (3, 1), (2, 0, 2), (2, 1, 2, 3)]))
+def test_the_rest_keeps_its_types_and_shapes(dtype, shape):
+    numbers = torch.arange(12)[: math.prod(shape)].reshape(shape).to(dtype)
+    one = nnc.Quantised(
+        {"w": torch.zeros(1, 1, dtype=torch.int32)}, {"w": torch.zeros(1)}, {"x": numbers}
+    )
+    again = loads(dumps(one)).rest["x"]
+    assert (again.dtype, again.shape) == (dtype, shape)
+    assert torch.equal(again, numbers)
+
+
+@given(data=st.binary(max_size=200))
+def test_any_bytes_are_refused(data):
+    with pytest.raises(StorageError):
+        loads(data)
+
+
+def test_a_changed_shape_is_refused():
+    changed = with_metadata(dumps(network((6, 6), 3)), shapes='{"layer.weight":[6,7]}')
+    with pytest.raises(StorageError):
+        loads(changed)

@@ -1,3 +1,4 @@
+import contextlib
 import os
 import random
 import signal
@@ -6,6 +7,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -65,13 +67,52 @@ def test_the_penalty_is_added_once_a_step_and_told_the_progress(train):
     assert history[0]["penalty"] == 3.0
 
 
-def test_the_callers_random_stream_is_left_alone(train):
-    torch.manual_seed(5)
-    expected = torch.rand(3)
-    model = small()
-    torch.manual_seed(5)
-    fit(model, train)
-    assert torch.equal(torch.rand(3), expected)
+def streams():
+    numpys = np.random.get_state()[1].tolist()  # noqa: NPY002 - the global one is meant
+    return torch.get_rng_state().tolist(), random.getstate(), numpys
+
+
+def test_the_callers_random_streams_are_left_alone(train):
+    model = nn.Sequential(small(), nn.Dropout(0.5))
+    before = streams()
+    fit(model, train, augment=nnc.random_flip)
+    assert streams() == before
+
+
+def test_a_little_training_beats_chance():
+    digits = nnc.load("mnist-5k")
+    torch.manual_seed(0)
+    model = nnc.LeNet300100()
+    optimiser = torch.optim.Adam(model.parameters(), lr=1e-3)
+    (row,) = nnc.fit(
+        model,
+        digits.train.take(torch.arange(1000)),
+        optimiser=optimiser,
+        epochs=1,
+        batch_size=50,
+        validation=digits.test.take(torch.arange(500)),
+        progress=False,
+    )
+    # Chance is 0.1; this reaches about 0.7.
+    assert row["validation_accuracy"] > 0.4
+
+
+class Several:
+    """What the loop asks of an Accelerator before it trains."""
+
+    num_processes, mixed_precision = 3, "no"
+
+
+def test_a_batch_that_does_not_divide_among_processes_is_refused(train):
+    with pytest.raises(ValueError, match="batch_size is 8, must be a multiple of the 3 processes"):
+        fit(small(), train, accelerator=Several())
+
+
+def test_half_precision_of_the_narrow_kind_is_refused(train):
+    accelerator = Several()
+    accelerator.mixed_precision = "fp16"
+    with pytest.raises(ValueError, match="'fp16', allowed are 'no' and 'bf16'"):
+        fit(small(), train, accelerator=accelerator)
 
 
 def test_a_second_seed_sees_another_order(train):
@@ -139,6 +180,44 @@ def test_a_checkpoint_of_another_run_is_refused(train, tmp_path):
     assert path.read_bytes() == before
 
 
+@pytest.mark.parametrize(
+    ("other", "prior", "message"),
+    [
+        (nn.Sequential(nn.Flatten(), nn.Linear(4, 3)), None, "another model .*size mismatch for 1"),
+        (nn.Linear(4, 2), None, "another model .*Missing key"),
+        (None, nn.Linear(1, 1), "another prior"),
+    ],
+)
+def test_a_checkpoint_of_another_network_is_refused(train, tmp_path, other, prior, message):
+    path = tmp_path / "checkpoint"
+    fit(small(), train, checkpoint=path)
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match=message) as caught:
+        fit(other or small(), train, checkpoint=path, prior=prior)
+    assert "\n" not in str(caught.value)
+    assert path.read_bytes() == before
+
+
+def test_a_flipped_bit_in_a_checkpoint_never_shows_a_traceback_from_deep_in_torch(tmp_path):
+    path, stream = tmp_path / "checkpoint", random.Random(0)
+    file = checkpoints.CheckpointFile(path, "run", {"model": small()}, path)
+    file.save([], 1, {})
+    data = path.read_bytes()
+    for _ in range(200):
+        damaged = bytearray(data)
+        damaged[stream.randrange(len(data))] ^= 1 << stream.randrange(8)
+        path.write_bytes(damaged)
+        with contextlib.suppress(ValueError):
+            file.resume()
+
+
+def test_a_file_of_something_else_is_refused(train, tmp_path):
+    path = tmp_path / "checkpoint"
+    torch.save(small().state_dict(), path)
+    with pytest.raises(ValueError, match="was not written by nnc.training.fit"):
+        fit(small(), train, checkpoint=path)
+
+
 @pytest.mark.parametrize("keep", [0, 1, 100, 1000])
 def test_a_damaged_checkpoint_is_refused(train, tmp_path, keep):
     path = tmp_path / "checkpoint"
@@ -172,22 +251,49 @@ def ends(folder):
 
 def test_killed_at_any_step_and_resumed_is_the_same_to_the_bit(tmp_path):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-    command = [sys.executable, str(WORKER), "resume"]
     for folder in (whole, killed):
         folder.mkdir()
-    began = time.monotonic()
-    subprocess.run([*command, str(whole)], check=True)
-    duration = time.monotonic() - began
-    for number in (signal.SIGKILL, signal.SIGKILL, signal.SIGINT):
-        process = subprocess.Popen([*command, str(killed)], stderr=subprocess.DEVNULL)
-        time.sleep(random.uniform(0.4, 0.9) * duration)
-        process.send_signal(number)
-        process.wait()
-    subprocess.run([*command, str(killed)], check=True)
+    command = [sys.executable, str(WORKER), "resume"]
+    with subprocess.Popen([*command, str(whole)], stdout=subprocess.DEVNULL) as uninterrupted:
+        # At most 3 × 70 of 240 steps, so that each of them is killed while it trains.
+        kills = [random.randint(1, 70) for _ in range(3)]
+        for steps in kills:
+            with subprocess.Popen([*command, str(killed)], stdout=subprocess.PIPE) as process:
+                assert all(process.stdout.readline() for _ in range(steps))
+                time.sleep(random.uniform(0, 0.01))
+                process.kill()
+            assert process.returncode == -signal.SIGKILL
+        assert not (killed / "end").exists()
+        last = subprocess.run([*command, str(killed)], check=True, capture_output=True)
+    assert uninterrupted.returncode == 0
+    assert last.stdout.count(b"step") < 240  # it went on and did not start anew
     tensors, rows = ends(whole)
     resumed, resumed_rows = ends(killed)
-    assert resumed_rows == rows
-    assert all(torch.equal(resumed[name], tensor) for name, tensor in tensors.items())
+    assert resumed_rows == rows, kills
+    assert resumed.keys() == tensors.keys()
+    assert all(torch.equal(resumed[name], tensors[name]) for name in tensors), kills
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_leaves_a_checkpoint_that_resumes_to_the_same_bits(train, tmp_path, number):
+    path, whole, stopped = tmp_path / "checkpoint", small(), small()
+    expected = fit(whole, train)
+    handlers = [signal.getsignal(kind) for kind in (signal.SIGINT, signal.SIGTERM)]
+
+    def interrupting(progress):
+        if progress == 0.7:
+            signal.raise_signal(number)
+        return torch.tensor(0.0)
+
+    with pytest.raises(KeyboardInterrupt, match="a checkpoint was kept, run the same command"):
+        fit(stopped, train, checkpoint=path, penalty=interrupting)
+    # Only the end of an epoch and the signal save: step 8 of 10 was finished first.
+    assert torch.load(path, weights_only=True)["position"] == 8
+    assert [signal.getsignal(kind) for kind in (signal.SIGINT, signal.SIGTERM)] == handlers
+    again = small()
+    rows = fit(again, train, checkpoint=path, penalty=lambda progress: torch.tensor(0.0))
+    assert torch.equal(again[1].weight, whole[1].weight)
+    assert [row["loss"] for row in rows] == [row["loss"] for row in expected]
 
 
 def test_two_processes_take_the_same_steps_as_one(tmp_path):
@@ -195,20 +301,23 @@ def test_two_processes_take_the_same_steps_as_one(tmp_path):
     for folder in (one, two):
         folder.mkdir()
     environment = os.environ | {"ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
-    subprocess.run([sys.executable, str(WORKER), "steps", str(one)], check=True, env=environment)
+    alone = [sys.executable, str(WORKER), "steps", str(one)]
     launch = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2"]
     port = f"--rdzv_endpoint=localhost:{random.randint(20_000, 60_000)}"
-    command = [*launch, "--rdzv_backend=c10d", port, str(WORKER), "steps", str(two)]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
-    assert done.returncode == 0, done.stderr
+    both = [*launch, "--rdzv_backend=c10d", port, str(WORKER), "steps", str(two)]
+    for command in (alone, both):
+        done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+        assert done.returncode == 0, done.stderr
     (tensors, _), (others, _) = ends(one), ends(two)
+    assert others.keys() == tensors.keys()
     for name, tensor in tensors.items():
+        assert tensor.dtype == torch.float64
         torch.testing.assert_close(others[name], tensor, rtol=0, atol=1e-9)
 
 
 def test_import_takes_no_device_and_draws_nothing():
     code = (
-        "import sys, nnc, torch; "
+        "import sys, torch, nnc.training, nnc.data, nnc.priors, nnc.pruning, nnc.storage; "
         "assert not torch.cuda.is_initialized(); "
         "assert not {'matplotlib.pyplot', 'accelerate', 'optuna'} & set(sys.modules)"
     )

@@ -1,6 +1,7 @@
 """A small training run in a process of its own: to be killed, or started several times at once.
 
-training_worker.py resume FOLDER   dropout, prior, scheduler and augmentation; goes on from FOLDER
+training_worker.py resume FOLDER   dropout, prior, scheduler and augmentation; goes on from FOLDER,
+                                   says so on standard output at each step
 training_worker.py steps FOLDER    twenty SGD steps in float64 with the prior; under torchrun too
 """
 
@@ -12,11 +13,13 @@ from accelerate import Accelerator
 from torch import nn
 
 import nnc
+from nnc import checkpoints
 
 torch.set_num_threads(1)
 mode, folder = sys.argv[1], Path(sys.argv[2])
 data = nnc.load("mnist-5k").train.take(torch.arange(640))
 torch.manual_seed(1)
+checkpoints.SECONDS_BETWEEN_SAVES = 0  # after every step, so that kills hit steps and saves alike
 
 
 def penalty_of(prior, model):
@@ -25,6 +28,7 @@ def penalty_of(prior, model):
 
 
 def shift(images, generator):
+    print("step", flush=True)
     return nnc.random_shift(images, 2, generator)
 
 

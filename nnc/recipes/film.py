@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -54,10 +55,10 @@ class Film:
 
     def save(self, path: Path) -> tuple[Path, ...]:
         """Put all frames into one file, stacked, and return its path."""
-        frames = [np.load(frame) for frame in sorted(self._folder.glob("*.npz"))]
+        frames = [_read(frame) for frame in sorted(self._folder.glob("*.npz"))]
         if not frames:
             return ()
-        _save(path, **{key: np.stack([frame[key] for frame in frames]) for key in frames[0].files})
+        _save(path, **{key: np.stack([frame[key] for frame in frames]) for key in frames[0]})
         return (path,)
 
 
@@ -74,7 +75,13 @@ def _bins(weights: Tensor) -> Tensor:
     return ((weights + LIMIT) / (2 * LIMIT) * BINS).long().clamp(0, BINS - 1)
 
 
-def _save(path: Path, **arrays: np.ndarray) -> None:
+def _save(path: Path, **arrays: Any) -> None:
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, allow_pickle=False, **arrays)
+    # No allow_pickle here: before numpy 2.1 it would be stored as one more array.
+    np.savez_compressed(buffer, **arrays)
     atomic_write(path, buffer.getvalue())
+
+
+def _read(path: Path) -> dict[str, np.ndarray]:
+    with np.load(path, allow_pickle=False) as frame:
+        return dict(frame)

@@ -141,6 +141,9 @@ def verify(recipe: str) -> list[str]:
         if run["file"] is None:
             continue
         path = FOLDER / run["file"]
+        if not path.is_file():
+            wrong.append(f"{where}: {run['file']} is missing")
+            continue
         if sha256(path) != run["sha256"]:
             wrong.append(f"{where}: {run['file']} is not the file that was recorded (SHA-256)")
             continue

@@ -4,7 +4,8 @@ The file is a safetensors container of compressed sparse rows. Each coded tensor
 ``(rows, ...)`` is seen as a matrix with ``rows`` rows and gives four entries: ``NAME:pointers``,
 ``NAME:columns``, ``NAME:values`` (see ``nnc.storage.csr``) and ``NAME:codebook`` (float32); every
 other tensor is stored under its own name as it is. The header's metadata holds ``format``,
-``version``, ``shapes`` (JSON, name → shape) and ``crc32``, a checksum over all entries.
+``version``, ``shapes`` (JSON, name → shape) and ``crc32``, a checksum over
+``shapes`` and all entries.
 Networks of the same values give the same bytes.
 """
 
@@ -41,25 +42,26 @@ def dumps(quantised: Quantised) -> bytes:
         quantised: codes, codebooks and the rest; nothing of it is rounded.
 
     Raises:
-        StorageError: a name contains a colon, or a codebook has over 65,536 entries.
+        StorageError: a name contains a colon.
     """
     entries: dict[str, Tensor] = {}
     for name, codes in quantised.codes.items():
         rows = csr.encode(codes.reshape(_matrix(tuple(codes.shape))))
         book = quantised.codebooks[name]
         for part, tensor in zip(_PARTS, (*rows, book), strict=True):
-            entries[f"{name}:{part}"] = tensor.contiguous()
+            entries[f"{name}:{part}"] = _own(tensor)
     for name, tensor in quantised.rest.items():
-        entries[name] = tensor.contiguous()
+        entries[name] = _own(tensor)
     for name in (*quantised.codes, *quantised.rest):
         if ":" in name:
             raise StorageError(f"the name {name!r} contains ':', which the format uses itself")
     shapes = {name: list(codes.shape) for name, codes in quantised.codes.items()}
+    text = json.dumps(shapes, separators=(",", ":"))
     metadata = {
         "format": _FORMAT,
         "version": _VERSION,
-        "shapes": json.dumps(shapes, separators=(",", ":")),
-        "crc32": f"{_checksum(entries):08x}",
+        "shapes": text,
+        "crc32": f"{_checksum(text, entries):08x}",
     }
     return _with_sorted_metadata(_save_container(entries, metadata))
 
@@ -82,7 +84,7 @@ def loads(data: bytes, max_bytes: int = 2**30) -> Quantised:
         metadata = _read_metadata(data)
         shapes = _read_shapes(metadata, max_bytes)
         entries = _load_container(data)
-        if f"{_checksum(entries):08x}" != metadata.get("crc32"):
+        if f"{_checksum(metadata['shapes'], entries):08x}" != metadata.get("crc32"):
             raise StorageError("the checksum does not fit the contents; the file is damaged")
         return _assemble(shapes, entries)
     except StorageError:
@@ -91,7 +93,8 @@ def loads(data: bytes, max_bytes: int = 2**30) -> Quantised:
         SafetensorError,
         ValueError,
         TypeError,
-        KeyError,
+        AttributeError,
+        LookupError,
         RuntimeError,
         RecursionError,
     ) as error:
@@ -116,9 +119,14 @@ def load(path: Path | str, max_bytes: int = 2**30) -> Quantised:
         raise StorageError(f"{path}: {error}") from None
 
 
-def _checksum(entries: Mapping[str, Tensor]) -> int:
-    """CRC-32 over names, types, shapes and contents, by ascending name."""
-    crc = 0
+def _own(tensor: Tensor) -> Tensor:
+    """A copy in main memory: the container refuses tensors that share theirs."""
+    return tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
+
+
+def _checksum(shapes: str, entries: Mapping[str, Tensor]) -> int:
+    """CRC-32 over the declared shapes, then names, types, shapes and contents by ascending name."""
+    crc = zlib.crc32(shapes.encode())
     for name in sorted(entries):
         tensor = entries[name].contiguous()
         crc = zlib.crc32(f"{name}|{tensor.dtype}|{tuple(tensor.shape)}|".encode(), crc)

@@ -16,7 +16,7 @@ from nnc.priors import (
     HyperPriors,
     Mixture,
 )
-from nnc.pruning import assign, freeze, merge, quantise, unfreeze, would_be_sparsity
+from nnc.pruning import assign, freeze, merge, quantise, unfreeze
 from nnc.quantised import Quantised
 from nnc.training import Batch, cross_entropy, evaluate, fit, predict
 
@@ -53,5 +53,4 @@ __all__ = [
     "split_validation",
     "storage",
     "unfreeze",
-    "would_be_sparsity",
 ]

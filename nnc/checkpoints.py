@@ -28,10 +28,10 @@ class CheckpointFile:
     """Where a run stands: model, prior, optimiser, scheduler, history and position.
 
     Args:
-        path: written to; None writes nothing (the other processes of a distributed run).
+        path: read from at the start and written to; None for neither.
         identity: what the run is; a file with another identity is refused.
         modules: name → anything with ``state_dict`` and ``load_state_dict``, or None.
-        source: read from at the start; None reads nothing.
+        writes: False for the other processes of a distributed run, which only read.
     """
 
     def __init__(
@@ -39,10 +39,10 @@ class CheckpointFile:
         path: Path | None,
         identity: str,
         modules: Mapping[str, Any],
-        source: Path | None,
+        writes: bool = True,
     ) -> None:
         self._path = path
-        self._source = source
+        self._writes = writes
         self._identity = identity
         self._modules = {name: module for name, module in modules.items() if module is not None}
         self._saved_at = time.monotonic()
@@ -57,12 +57,12 @@ class CheckpointFile:
             ValueError: the file is damaged, belongs to another run, or holds another model, prior,
                 optimiser or scheduler.
         """
-        if self._source is None or not self._source.exists():
+        if self._path is None or not self._path.exists():
             return [], 0, dict(_NO_SUMS)
-        state = _read(self._source)
+        state = _read(self._path)
         if state["identity"] != self._identity:
             raise ValueError(
-                f"checkpoint {self._source} belongs to another run ({state['identity']}), this "
+                f"checkpoint {self._path} belongs to another run ({state['identity']}), this "
                 f"run is ({self._identity}); choose another path or delete the file"
             )
         for name, module in self._modules.items():
@@ -70,7 +70,7 @@ class CheckpointFile:
                 module.load_state_dict(state["modules"][name])
             except (RuntimeError, *_DAMAGE) as error:
                 raise ValueError(
-                    f"checkpoint {self._source} has another {name} ({_reason(error)}); choose "
+                    f"checkpoint {self._path} has another {name} ({_reason(error)}); choose "
                     "another path or delete the file"
                 ) from None
         return state["history"], state["position"], state["sums"]
@@ -88,7 +88,7 @@ class CheckpointFile:
 
     def save(self, history: list[dict[str, float]], position: int, sums: dict[str, float]) -> None:
         """Replace the file, unless the weights are no longer finite: then the last one stays."""
-        if self._path is None or not self._all_finite():
+        if self._path is None or not self._writes or not self._all_finite():
             return
         buffer = io.BytesIO()
         torch.save(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import http.client
 import os
@@ -18,6 +17,7 @@ import torch
 from torch import Tensor
 
 from nnc import readers
+from nnc.hints import did_you_mean
 
 NAMES = ("mnist-5k", "mnist", "fashion-mnist", "cifar10", "cifar10-jpeg")
 
@@ -248,8 +248,7 @@ def _describe(value: object) -> str:
 
 
 def _unknown(name: str | Path) -> ValueError:
-    near = difflib.get_close_matches(str(name).lower(), NAMES, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
+    hint = did_you_mean(str(name).lower(), NAMES)
     return ValueError(
         f"name is {str(name)!r}, must be one of {', '.join(NAMES)}, or the path of a folder with "
         f"train/<class>/* and test/<class>/*{hint}"

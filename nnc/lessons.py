@@ -11,6 +11,7 @@ import copy
 import sys
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,7 +21,6 @@ from nnc.data import Dataset, load
 from nnc.models import LeNet300100, prunable_weights
 from nnc.priors import GaussianMixturePrior
 from nnc.pruning import quantise
-from nnc.quantised import Quantised
 from nnc.recipes.film import joint_counts
 from nnc.training import History, evaluate, fit
 
@@ -88,15 +88,24 @@ def clustered() -> Clustered:
     return Clustered(model, prior, list(done.history), done.frames, done.means, done.sigmas)
 
 
-def quantised() -> Quantised:
-    """The same network after step 3, without training on."""
-    done = _clustered()
-    return quantise(done.model, done.prior, threshold=MERGE_THRESHOLD)
-
-
 def make_prior() -> GaussianMixturePrior:
     """The mixture that the live chapters start from."""
     return GaussianMixturePrior(torch.linspace(-0.4, 0.4, 8), sigma=0.1, pi_0=0.99)
+
+
+def _fit(model: LeNet300100, optimiser: torch.optim.Optimizer, epochs: int, **more: Any) -> History:
+    """Train with what both steps have in common."""
+    return fit(
+        model,
+        data().train,
+        optimiser=optimiser,
+        epochs=epochs,
+        batch_size=BATCH,
+        validation=data().test,
+        seed=SEED,
+        progress=False,
+        **more,
+    )
 
 
 @cache
@@ -104,17 +113,7 @@ def _trained() -> Trained:
     torch.manual_seed(SEED)
     model = LeNet300100()
     optimiser = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=0.1)
-    history = fit(
-        model,
-        data().train,
-        optimiser=optimiser,
-        epochs=DENSE_EPOCHS,
-        batch_size=BATCH,
-        validation=data().test,
-        seed=SEED,
-        progress=False,
-    )
-    return Trained(model, history)
+    return Trained(model, _fit(model, optimiser, DENSE_EPOCHS))
 
 
 @cache
@@ -137,19 +136,7 @@ def _clustered() -> Clustered:
     optimiser = torch.optim.Adam(
         [{"params": model.parameters(), "lr": 1e-3}, *prior.parameter_groups(3e-4, 1e-2)]
     )
-    history = fit(
-        model,
-        data().train,
-        optimiser=optimiser,
-        epochs=CLUSTER_EPOCHS,
-        batch_size=BATCH,
-        penalty=penalty,
-        prior=prior,
-        validation=data().test,
-        measure=measure,
-        seed=SEED,
-        progress=False,
-    )
+    history = _fit(model, optimiser, CLUSTER_EPOCHS, penalty=penalty, prior=prior, measure=measure)
     means, sigmas = (
         np.stack([getattr(m, key).numpy() for m in mixtures]) for key in ("means", "sigmas")
     )

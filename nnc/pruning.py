@@ -142,8 +142,7 @@ def quantise(
         except ValueError as error:
             raise ValueError(f"{name}: {error}") from None
         codes[name], codebooks[name] = _compact(owners, (scale * mixture.means).float())
-    rest = {k: v.detach().cpu().clone() for k, v in model.state_dict().items() if k not in codes}
-    return Quantised(codes, codebooks, rest)
+    return Quantised.beside(model.state_dict(), codes, codebooks)
 
 
 def _compact(owners: Tensor, codebook: Tensor) -> tuple[Tensor, Tensor]:
@@ -152,13 +151,6 @@ def _compact(owners: Tensor, codebook: Tensor) -> tuple[Tensor, Tensor]:
     used[0] = True
     renumbered = used.cumsum(0) - 1
     return renumbered[owners].int(), codebook[used]
-
-
-def would_be_sparsity(
-    model: nn.Module, prior: GaussianMixturePrior, *, by: Rule = "responsibility"
-) -> float:
-    """The share of prunable weights that step 3 would set to zero if it ran now."""
-    return quantise(model, prior, by=by).sparsity()
 
 
 class _SharedWeights(torch.autograd.Function):
@@ -252,8 +244,7 @@ def unfreeze(model: nn.Module) -> Quantised:
         codes[name] = steps[0].codes.int().cpu()
         codebooks[name] = torch.cat([torch.zeros(1), entries])
         parametrize.remove_parametrizations(module, attribute, leave_parametrized=True)
-    rest = {k: v.detach().cpu().clone() for k, v in model.state_dict().items() if k not in codes}
-    return Quantised(codes, codebooks, rest)
+    return Quantised.beside(model.state_dict(), codes, codebooks)
 
 
 def _owner(model: nn.Module, name: str) -> tuple[nn.Module, str]:

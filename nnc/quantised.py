@@ -119,6 +119,16 @@ class Quantised:
             levels = torch.unique(weight)
             codebooks[name] = torch.cat([torch.zeros(1), levels[levels != 0]])
             codes[name] = _positions(weight, codebooks[name])
+        return cls.beside(state, codes, codebooks)
+
+    @classmethod
+    def beside(
+        cls,
+        state: Mapping[str, Tensor],
+        codes: Mapping[str, Tensor],
+        codebooks: Mapping[str, Tensor],
+    ) -> Quantised:
+        """Codes and codebooks with everything else of a ``state_dict`` as the rest, copied."""
         rest = {k: v.detach().cpu().clone() for k, v in state.items() if k not in codes}
         return cls(codes, codebooks, rest)
 

@@ -114,12 +114,13 @@ def fit(
     _check(train, epochs, batch_size, accelerator.num_processes)
     steps = len(train) // batch_size
     file = CheckpointFile(
-        checkpoint if accelerator.is_main_process or checkpoint is None else None,
+        checkpoint,
         identity=f"{run} | seed {seed}, {epochs} epochs, batches of {batch_size} from {len(train)}",
         modules={"model": model, "prior": prior, "optimiser": optimiser, "scheduler": scheduler},
-        source=checkpoint,
+        writes=accelerator.is_main_process,
     )
     history, start, sums = file.resume()
+    largest_label = int(train.labels.max())
     wrapped = accelerator.prepare_model(model)
     if prior is not None:
         prior.to(accelerator.device)
@@ -137,7 +138,9 @@ def fit(
                 images = augment(images, _generator(seed, epoch, step))
             batch = _share(images, train.labels[index], index, model, accelerator)
             model.train()
-            terms = _terms(wrapped, batch, loss, penalty, position / (epochs * steps))
+            terms = _terms(
+                wrapped, batch, largest_label, loss, penalty, position / (epochs * steps)
+            )
             for name, value in terms.items():
                 sums[name] += _finite(value, name, epoch, step, checkpoint)
             optimiser.zero_grad(set_to_none=True)
@@ -187,12 +190,7 @@ def predict(model: nn.Module, split: Split, batch_size: int = 1000) -> Tensor:
 
     Returns:
         Logits on the CPU, N × number of classes.
-
-    Raises:
-        ValueError: the split is empty.
     """
-    if len(split) == 0:
-        raise ValueError("split has 0 images, needs at least 1; pass another split")
     was_training = model.training
     model.eval()
     like = next(model.parameters())
@@ -255,17 +253,17 @@ def _share(
 def _terms(
     model: nn.Module,
     batch: Batch,
+    largest_label: int,
     loss: Callable[[Tensor, Batch], Tensor],
     penalty: Callable[[float], Tensor] | None,
     progress: float,
 ) -> dict[str, Tensor]:
     """The terms of the objective by name."""
     logits = model(batch.images)
-    largest = int(batch.labels.max())
-    if logits.dim() == 2 and largest >= logits.shape[1]:
+    if logits.dim() == 2 and largest_label >= logits.shape[1]:
         raise ValueError(
-            f"labels has the value {largest}, must lie below the {logits.shape[1]} outputs of the "
-            "model; give the model one output per class"
+            f"labels has the value {largest_label}, must lie below the {logits.shape[1]} outputs "
+            "of the model; give the model one output per class"
         )
     terms = {"loss": loss(logits, batch)}
     if penalty is not None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -29,14 +28,6 @@ COMMANDS = (
 EMPTY = "/no/such/folder"
 
 
-@pytest.fixture
-def copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    folder = tmp_path / "records"
-    shutil.copytree(records.FOLDER, folder)
-    monkeypatch.setattr(records, "FOLDER", folder)
-    return folder
-
-
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda words: " ".join(words) or "nnc")
 def test_every_command_has_help(
     command: tuple[str, ...], capsys: pytest.CaptureFixture[str]
@@ -50,6 +41,13 @@ def test_every_command_has_help(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (["run", "lenet300-swz"], "did you mean 'lenet300-sws'"),
+        (["run"], "recipe is missing"),
+        (["run", "lenet300-sws", "--data", "mnist5k"], "did you mean 'mnist-5k'"),
+        (["run", "lenet300-sws", "--set", "tau"], "must be NAME=VALUE"),
+        (["run", "lenet300-sws", "--set", "tau=x"], "must be of type float"),
+        (["record", "add", "/no/such/run"], "the run is not finished"),
+        (["inspect", "/no/such/file"], "No such file"),
         (["search", "lenet300-swz"], "did you mean 'lenet300-sws'"),
         (["record", "verify", "lenet300-swz"], "did you mean 'lenet300-sws'"),
         (["record", "trials", "vgg", "study"], "recipe is 'vgg'"),
@@ -75,7 +73,15 @@ def test_what_is_wrong_is_one_line_and_status_two(
 
 
 @pytest.mark.parametrize(
-    "arguments", [["dance"], ["record", "dance"], ["record"], ["run", "--trials", "3"]]
+    "arguments",
+    [
+        [],
+        ["dance"],
+        ["record", "dance"],
+        ["record"],
+        ["run", "--trials", "3"],
+        ["run", "--seed", "x"],
+    ],
 )
 def test_an_unknown_command_or_option_is_one_line_and_status_two(
     arguments: list[str], capsys: pytest.CaptureFixture[str]
@@ -111,6 +117,11 @@ def test_recipes_and_records_are_listed(capsys: pytest.CaptureFixture[str]) -> N
     assert cli.main(["record", "list"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines] == records.names()
+
+
+def test_a_recorded_network_can_be_inspected(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["inspect", str(records.FOLDER / "lenet300-sws" / "seed-0.csr")]) == 0
+    assert "fc1.weight" in capsys.readouterr().out
 
 
 def test_inspecting_shows_shapes_levels_and_size(

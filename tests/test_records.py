@@ -1,22 +1,15 @@
+import dataclasses
 import json
 import os
 import shutil
 
 import pytest
 
-from nnc import cli, data, records
+from nnc import data, records
 from nnc.recipes import RECIPES
 from nnc.recipes.running import verify
 
 each_record = pytest.mark.parametrize("recipe", records.names())
-
-
-@pytest.fixture
-def copied(tmp_path, monkeypatch):
-    folder = tmp_path / "records"
-    shutil.copytree(records.FOLDER, folder)
-    monkeypatch.setattr(records, "FOLDER", folder)
-    return folder
 
 
 def edit(folder, recipe, change):
@@ -49,8 +42,6 @@ def test_a_record_is_of_a_recipe_on_a_full_data_set_with_three_seeds(recipe):
 
 @each_record
 def test_recorded_settings_are_the_recipes(recipe):
-    import dataclasses
-
     assert records.read(recipe)["settings"] == dataclasses.asdict(RECIPES[recipe].settings)
 
 
@@ -89,48 +80,3 @@ def test_unknown_names_are_refused_with_a_hint():
         records.read("lenet300-sw")
     with pytest.raises(ValueError, match="metric is 'speed'"):
         records.values("lenet300-sws", "speed")
-
-
-COMMANDS = (("run",), ("search",), ("record",), ("record", "add"), ("data",), ("inspect",))
-
-
-@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
-def test_every_command_has_help(command, capsys):
-    with pytest.raises(SystemExit) as stop:
-        cli.main([*command, "--help"])
-    assert stop.value.code == 0
-    assert "usage: nnc" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["run", "lenet300-swz"], "did you mean 'lenet300-sws'"),
-        (["run"], "recipe is missing"),
-        (["run", "lenet300-sws", "--data", "mnist5k"], "did you mean 'mnist-5k'"),
-        (["run", "lenet300-sws", "--set", "tau"], "must be NAME=VALUE"),
-        (["run", "lenet300-sws", "--set", "tau=x"], "must be of type float"),
-        (["inspect", "/no/such/file"], "No such file"),
-        (["record", "add", "/no/such/run"], "the run is not finished"),
-    ],
-)
-def test_bad_arguments_give_one_line_and_status_two(arguments, message, capsys):
-    assert cli.main(arguments) == 2
-    told = capsys.readouterr().err
-    assert message in told
-    assert told.count("\n") == 1
-
-
-@pytest.mark.parametrize("arguments", [["dance"], ["run", "--seed", "x"], []])
-def test_what_the_parser_refuses_is_one_line_too(arguments, capsys):
-    with pytest.raises(SystemExit) as stop:
-        cli.main(arguments)
-    assert stop.value.code == 2
-    assert capsys.readouterr().err.count("\n") == 1
-
-
-def test_listing_and_inspecting(capsys):
-    assert cli.main(["run", "--list"]) == 0
-    assert cli.main(["record", "list"]) == 0
-    assert cli.main(["inspect", str(records.FOLDER / "lenet300-sws" / "seed-0.csr")]) == 0
-    assert "fc1.weight" in capsys.readouterr().out

@@ -200,7 +200,7 @@ def test_a_checkpoint_of_another_network_is_refused(train, tmp_path, other, prio
 
 def test_a_flipped_bit_in_a_checkpoint_never_shows_a_traceback_from_deep_in_torch(tmp_path):
     path, stream = tmp_path / "checkpoint", random.Random(0)
-    file = checkpoints.CheckpointFile(path, "run", {"model": small()}, path)
+    file = checkpoints.CheckpointFile(path, "run", {"model": small()})
     file.save([], 1, {})
     data = path.read_bytes()
     for _ in range(200):
@@ -229,7 +229,7 @@ def test_a_damaged_checkpoint_is_refused(train, tmp_path, keep):
 
 def test_weights_that_are_not_finite_are_never_saved(tmp_path):
     model = small()
-    file = checkpoints.CheckpointFile(tmp_path / "file", "run", {"model": model}, None)
+    file = checkpoints.CheckpointFile(tmp_path / "file", "run", {"model": model})
     nn.init.constant_(model[1].weight, float("inf"))
     file.save([], 1, {})
     assert not (tmp_path / "file").exists()

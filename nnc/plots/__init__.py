@@ -6,7 +6,7 @@ touches matplotlib's global settings (but for :func:`use_style`) or needs a disp
 
 from nnc.plots.figures import curves, density, histogram, joint, pixels, points, pull
 from nnc.plots.film import Film
-from nnc.plots.page import Badge, Picture, Table, caption
+from nnc.plots.page import Badge, Picture, Table, caption, png
 from nnc.plots.style import FIGURE_CSS, LIMITS, PALETTE, use_style
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "histogram",
     "joint",
     "pixels",
+    "png",
     "points",
     "pull",
     "use_style",

@@ -51,6 +51,14 @@ def caption(text: str, badge: Badge) -> str:
     )
 
 
+def png(figure: Figure) -> str:
+    """A figure as a PNG picture in base64; the same figure is the same text."""
+    buffer = io.BytesIO()
+    # The library's version is left out of the file.
+    figure.savefig(buffer, format="png", metadata={"Software": None})
+    return base64.b64encode(buffer.getvalue()).decode()
+
+
 @dataclass(frozen=True)
 class Picture:
     """A figure with its caption and its text for those who cannot see it.
@@ -68,10 +76,7 @@ class Picture:
     alt: str
 
     def _repr_html_(self) -> str:
-        buffer = io.BytesIO()
-        # Without metadata the same figure is the same bytes.
-        self.figure.savefig(buffer, format="png", metadata={"Software": None})
-        data = base64.b64encode(buffer.getvalue()).decode()
+        data = png(self.figure)
         width, height = (int(inches * self.figure.dpi) for inches in self.figure.get_size_inches())
         return (
             f'<figure class="nnc-shown"><img alt="{html.escape(self.alt)}" width="{width}" '

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
-
+from nnc.hints import did_you_mean
 from nnc.recipes import lenet300_sws
 from nnc.recipes.job import Job, Outcome, Recipe
 
@@ -19,7 +18,6 @@ def get(name: str) -> Recipe:
         ValueError: there is none; the nearest name is suggested.
     """
     if name not in RECIPES:
-        near = difflib.get_close_matches(name, RECIPES, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
+        hint = did_you_mean(name, RECIPES)
         raise ValueError(f"recipe is {name!r}, must be one of {', '.join(sorted(RECIPES))}{hint}")
     return RECIPES[name]

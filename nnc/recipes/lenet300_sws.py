@@ -19,7 +19,7 @@ from nnc import storage
 from nnc.data import Split, split_validation
 from nnc.models import LeNet300100, prunable_weights
 from nnc.priors import Gamma, GaussianMixturePrior, HyperPriors
-from nnc.pruning import freeze, quantise, unfreeze
+from nnc.pruning import Rule, freeze, quantise, unfreeze
 from nnc.recipes.film import Film
 from nnc.recipes.job import Job, Outcome, Recipe
 from nnc.training import History, evaluate, fit
@@ -55,7 +55,7 @@ class Settings:
     mean_learning_rate: float = 1e-4
     mixture_learning_rate: float = 3e-3  # log-precisions and mixing logits
     merge_threshold: float = 0.1
-    assign_by: str = "responsibility"
+    assign_by: Rule = "responsibility"
     frozen_epochs: int = 15
     frozen_learning_rate: float = 1e-3
 
@@ -68,7 +68,7 @@ def run(settings: Settings, job: Job) -> Outcome:
     dense = LeNet300100()
     dense.load_state_dict(model.state_dict())
     prior, cluster_history = _cluster(stage, model)
-    assigned = _quantise(settings, model, prior)
+    assigned = quantise(model, prior, threshold=settings.merge_threshold, by=settings.assign_by)
     frozen_history = _train_frozen(stage, freeze(model, assigned))
     final = unfreeze(model)
     network = job.folder / "network.csr"
@@ -178,14 +178,9 @@ def _cluster(stage: _Stage, model: nn.Module) -> tuple[GaussianMixturePrior, His
         penalty=penalty,
         prior=prior,
         measure=measure,
-        key=_digest(settings, ("",), without=("frozen", "merge", "assign")),
+        key=_digest(settings, without=("frozen", "merge", "assign")),
     )
     return prior, history
-
-
-def _quantise(settings: Settings, model: nn.Module, prior: GaussianMixturePrior) -> Any:
-    rule: Any = settings.assign_by
-    return quantise(model, prior, threshold=settings.merge_threshold, by=rule)
 
 
 def _train_frozen(stage: _Stage, model: nn.Module) -> History:
@@ -198,7 +193,7 @@ def _train_frozen(stage: _Stage, model: nn.Module) -> History:
         optimiser=optimiser,
         scheduler=torch.optim.lr_scheduler.LambdaLR(optimiser, _linear_cooling(steps, over=1.0)),
         epochs=settings.frozen_epochs,
-        key=_digest(settings, ("",)),
+        key=_digest(settings),
     )
 
 
@@ -230,7 +225,9 @@ def _constant(step: int) -> float:
     return 1.0
 
 
-def _digest(settings: Settings, prefixes: tuple[str, ...], without: tuple[str, ...] = ()) -> str:
+def _digest(
+    settings: Settings, prefixes: tuple[str, ...] = ("",), without: tuple[str, ...] = ()
+) -> str:
     """Names the settings that a stage depends on, so that other checkpoints are refused."""
     used = {
         key: value

@@ -62,9 +62,10 @@ def search(
             continue
         trial.set_user_attr("metrics", metrics)
         trial.set_user_attr("settings", dataclasses.asdict(settings))
-        study.tell(trial, recipe.score(metrics))
+        score = recipe.score(metrics)
+        study.tell(trial, score)
         print(
-            f"trial {trial.number}: score {recipe.score(metrics):.4f}, "
+            f"trial {trial.number}: score {score:.4f}, "
             f"accuracy {metrics['validation_accuracy']:.4f}, sparsity {metrics['sparsity']:.4f}",
             flush=True,
         )

@@ -17,7 +17,6 @@ Beside it, ``<recipe>/`` holds the files, and ``<recipe>.trials.json`` the trial
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 import shutil
@@ -31,6 +30,7 @@ import numpy as np
 
 from nnc import storage
 from nnc.files import atomic_write
+from nnc.hints import did_you_mean
 from nnc.quantised import Quantised
 
 FOLDER = Path(str(files("nnc.records")))
@@ -50,8 +50,7 @@ def read(recipe: str) -> dict[str, Any]:
         ValueError: there is none; the nearest name is suggested.
     """
     if recipe not in names():
-        near = difflib.get_close_matches(recipe, names(), n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
+        hint = did_you_mean(recipe, names())
         raise ValueError(f"no record of {recipe!r}, there are {', '.join(names()) or 'none'}{hint}")
     return json.loads((FOLDER / f"{recipe}.json").read_text())
 
@@ -140,13 +139,10 @@ def verify(recipe: str) -> list[str]:
         where = f"{recipe}, seed {run['seed']}"
         if run["file"] is None:
             continue
+        if fault := file_fault(run):
+            wrong.append(f"{where}: {fault}")
+            continue
         path = FOLDER / run["file"]
-        if not path.is_file():
-            wrong.append(f"{where}: {run['file']} is missing")
-            continue
-        if sha256(path) != run["sha256"]:
-            wrong.append(f"{where}: {run['file']} is not the file that was recorded (SHA-256)")
-            continue
         quantised, size = storage.load(path), path.stat().st_size
         found = {
             "sparsity": quantised.sparsity(),
@@ -159,6 +155,20 @@ def verify(recipe: str) -> list[str]:
             if abs(run["metrics"][key] - value) > 1e-9 * abs(value)
         ]
     return wrong
+
+
+def file_fault(run: dict[str, Any]) -> str:
+    """What is wrong with the stored file of a run that has one; empty where it is the recorded one.
+
+    Args:
+        run: an entry of a record's ``runs`` whose ``file`` is not null.
+    """
+    path = FOLDER / run["file"]
+    if not path.is_file():
+        return f"{run['file']} is missing"
+    if sha256(path) != run["sha256"]:
+        return f"{run['file']} is not the file that was recorded (SHA-256)"
+    return ""
 
 
 def sha256(path: Path) -> str:

@@ -4,9 +4,8 @@ The file is a safetensors container of compressed sparse rows. Each coded tensor
 ``(rows, ...)`` is seen as a matrix with ``rows`` rows and gives four entries: ``NAME:pointers``,
 ``NAME:columns``, ``NAME:values`` (see ``nnc.storage.csr``) and ``NAME:codebook`` (float32); every
 other tensor is stored under its own name as it is. The header's metadata holds ``format``,
-``version``, ``shapes`` (JSON, name → shape) and ``crc32``, a checksum over
-``shapes`` and all entries.
-Networks of the same values give the same bytes.
+``version``, ``shapes`` (JSON, name → shape) and ``crc32``, a checksum over ``shapes`` and all
+entries. Networks of the same values give the same bytes.
 """
 
 from __future__ import annotations

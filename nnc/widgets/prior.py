@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import math
 from pathlib import Path
 from typing import Any
@@ -104,7 +102,5 @@ class Prior(anywidget.AnyWidget):
         """The figure, and a still picture for where no JavaScript runs: print, GitHub, mail."""
         bundle = super()._repr_mimebundle_(**kwargs)
         data, metadata = bundle if isinstance(bundle, tuple) else (bundle or {}, {})
-        buffer = io.BytesIO()
-        figure = plots.pull(self.mixture(), self.weights)
-        figure.savefig(buffer, format="png", metadata={"Software": None})
-        return data | {"image/png": base64.b64encode(buffer.getvalue()).decode()}, metadata
+        still = plots.png(plots.pull(self.mixture(), self.weights))
+        return data | {"image/png": still}, metadata

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -71,6 +73,100 @@ class LeNet5Caffe(nn.Module):
         features = nn.functional.max_pool2d(self.conv1(images), 2)
         features = nn.functional.max_pool2d(self.conv2(features), 2)
         return self.fc2(torch.relu(self.fc1(features.flatten(1))))
+
+
+# Output channels of the 3 × 3 convolutions; "pool" halves height and width.
+_VGG11 = (64, "pool", 128, "pool", 256, 256, "pool", 512, 512, "pool", 512, 512, "pool")
+_VGG13 = (64, 64, "pool", 128, 128, "pool", 256, 256, "pool", 512, 512, "pool", 512, 512, "pool")
+_VGG16 = (
+    *(64, 64, "pool", 128, 128, "pool", 256, 256, 256, "pool"),
+    *(512, 512, 512, "pool", 512, 512, 512, "pool"),
+)
+_VGG19 = (
+    *(64, 64, "pool", 128, 128, "pool", 256, 256, 256, 256, "pool"),
+    *(512, 512, 512, 512, "pool", 512, 512, 512, 512, "pool"),
+)
+_MINI_VGG = (32, "pool", 64, "pool", 128, "pool", 256, "pool", 512, "pool")
+
+
+class VGG(nn.Module):
+    """A VGG network for 32 × 32 images: convolutions with batch norm, pools, one linear layer.
+
+    Every convolution has 3 × 3 kernels, padding 1 and a bias, and is followed by batch
+    normalisation and ReLU; five 2 × 2 maximum pools bring 32 × 32 down to 1 × 1, and a linear
+    layer gives the logits. Source: Simonyan and Zisserman, "Very deep convolutional networks for
+    large-scale image recognition" (2015), table 1, with its three linear layers replaced by one.
+
+    Args:
+        configuration: output channels of the convolutions in order, ``"pool"`` for a pool.
+    """
+
+    input_shape = (3, 32, 32)
+
+    def __init__(self, configuration: Sequence[int | str]) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        channels = 3
+        for entry in configuration:
+            if isinstance(entry, int):
+                convolution = nn.Conv2d(channels, entry, kernel_size=3, padding=1)
+                layers += [convolution, nn.BatchNorm2d(entry), nn.ReLU(inplace=True)]
+                channels = entry
+            else:
+                layers.append(nn.MaxPool2d(2))
+        self.features = nn.Sequential(*layers)
+        self.classifier = nn.Linear(channels, 10)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits of a batch.
+
+        Args:
+            images: floating point, N × 3 × 32 × 32, pixels in [0, 1]; brought to [-1, 1] here.
+
+        Returns:
+            Logits, N × 10.
+
+        Raises:
+            ValueError: the images have another shape or an integer type.
+        """
+        _check_images(images, self.input_shape)
+        return self.classifier(self.features(2 * images - 1).flatten(1))
+
+
+def vgg11() -> VGG:
+    """VGG-11 for 32 × 32 images: 8 convolutions, 9,231,114 parameters."""
+    return VGG(_VGG11)
+
+
+def vgg13() -> VGG:
+    """VGG-13 for 32 × 32 images: 10 convolutions, 9,416,010 parameters."""
+    return VGG(_VGG13)
+
+
+def vgg16() -> VGG:
+    """VGG-16 for 32 × 32 images: 13 convolutions, 14,728,266 parameters."""
+    return VGG(_VGG16)
+
+
+def vgg19() -> VGG:
+    """VGG-19 for 32 × 32 images: 16 convolutions, 20,040,522 parameters."""
+    return VGG(_VGG19)
+
+
+def mini_vgg() -> VGG:
+    """MiniVGG, the student: 5 convolutions of 32 to 512 channels, 1,575,690 parameters."""
+    return VGG(_MINI_VGG)
+
+
+def count_layers(model: nn.Module) -> int:
+    """Number of convolutions, batch norms, activations, pools and linear layers of a VGG network.
+
+    This is the count under which the README that this book implements speaks of 36 layers for
+    VGG-13 and of 21 for MiniVGG. With weights (convolutions and the linear layer) they are 11
+    and 6.
+    """
+    kinds = (nn.Conv2d, nn.BatchNorm2d, nn.ReLU, nn.MaxPool2d, nn.Linear)
+    return sum(isinstance(module, kinds) for module in model.modules())
 
 
 def prunable_weights(model: nn.Module) -> dict[str, nn.Parameter]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -76,3 +78,13 @@ class Recipe:
     run: Callable[[Any, Job], Outcome]
     suggest: Callable[[Any], Any]
     score: Callable[[dict[str, float]], float]
+
+
+def digest(settings: Any, prefixes: tuple[str, ...] = ("",), without: tuple[str, ...] = ()) -> str:
+    """Names the settings that a stage depends on, so that other checkpoints are refused."""
+    used = {
+        key: value
+        for key, value in dataclasses.asdict(settings).items()
+        if key.startswith(prefixes) and not (without and key.startswith(without))
+    }
+    return "settings " + hashlib.sha256(repr(used).encode()).hexdigest()[:12]

@@ -6,8 +6,6 @@ Plain images, no augmentation, no teacher. Source of the method: Ullrich, Meeds 
 
 from __future__ import annotations
 
-import dataclasses
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -21,7 +19,7 @@ from nnc.models import LeNet300100, prunable_weights
 from nnc.priors import Gamma, GaussianMixturePrior, HyperPriors
 from nnc.pruning import Rule, freeze, quantise, unfreeze
 from nnc.recipes.film import Film
-from nnc.recipes.job import Job, Outcome, Recipe
+from nnc.recipes.job import Job, Outcome, Recipe, digest
 from nnc.training import History, evaluate, fit
 
 
@@ -135,7 +133,7 @@ def _train_dense(stage: _Stage) -> tuple[LeNet300100, History]:
             optimiser, settings.dense_learning_rate, total_steps=steps, pct_start=0.1
         ),
         checkpoint=job.dense or job.folder / "dense.checkpoint",
-        key=_digest(settings, ("dense", "batch", "validation")),
+        key=digest(settings, ("dense", "batch", "validation")),
     )
     return model, history
 
@@ -178,7 +176,7 @@ def _cluster(stage: _Stage, model: nn.Module) -> tuple[GaussianMixturePrior, His
         penalty=penalty,
         prior=prior,
         measure=measure,
-        key=_digest(settings, without=("frozen", "merge", "assign")),
+        key=digest(settings, without=("frozen", "merge", "assign")),
     )
     return prior, history
 
@@ -193,7 +191,7 @@ def _train_frozen(stage: _Stage, model: nn.Module) -> History:
         optimiser=optimiser,
         scheduler=torch.optim.lr_scheduler.LambdaLR(optimiser, _linear_cooling(steps, over=1.0)),
         epochs=settings.frozen_epochs,
-        key=_digest(settings),
+        key=digest(settings),
     )
 
 
@@ -223,18 +221,6 @@ def _linear_cooling(steps: int, over: float) -> Callable[[int], float]:
 
 def _constant(step: int) -> float:
     return 1.0
-
-
-def _digest(
-    settings: Settings, prefixes: tuple[str, ...] = ("",), without: tuple[str, ...] = ()
-) -> str:
-    """Names the settings that a stage depends on, so that other checkpoints are refused."""
-    used = {
-        key: value
-        for key, value in dataclasses.asdict(settings).items()
-        if key.startswith(prefixes) and not (without and key.startswith(without))
-    }
-    return "settings " + hashlib.sha256(repr(used).encode()).hexdigest()[:12]
 
 
 def _score(split: Split, kind: str, **models: nn.Module) -> dict[str, float]:

@@ -1,66 +1,71 @@
-"""Compressed sparse rows of a matrix of codes.
+"""Compressed sparse rows: for every non-zero its column and its level, and where rows begin.
 
-Three arrays: ``values``, the non-zero codes row by row; ``columns``, the column of each; and
-``pointers``, where in the other two each row begins, with the total at the end. Each array takes
-the smallest unsigned type that holds its largest number.
+Three arrays of whole bytes: ``pointers`` (rows + 1 numbers, the first 0, the last the number of
+non-zeros), ``columns`` and ``values`` (one each per non-zero, row by row; a value is its level
+less the lowest). Numbers take one, two, four or eight bytes, little endian: as few as hold the
+number of weights, of columns, and of levels.
 """
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
+import math
 
+import numpy as np
+
+from nnc.storage.bits import Reader
 from nnc.storage.errors import StorageError
 
-_TYPES = ((torch.uint8, 2**8), (torch.uint16, 2**16), (torch.uint32, 2**32))
+
+def encode(levels: np.ndarray, bounds: tuple[int, int]) -> bytes:
+    """The bytes of a matrix of levels; arguments as in ``nnc.storage.raw``."""
+    row, column = levels.nonzero()
+    pointers = np.concatenate([[0], np.bincount(row, minlength=len(levels)).cumsum()])
+    arrays = (pointers, column, levels[row, column] - bounds[0])
+    return b"".join(
+        array.astype(kind).tobytes()
+        for array, kind in zip(arrays, _types(levels.shape, bounds), strict=True)
+    )
 
 
-def encode(codes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Pointers, columns and values of a matrix.
-
-    Args:
-        codes: integers from 0, rows × columns.
-
-    Returns:
-        ``pointers`` (rows + 1), ``columns`` and ``values`` (one per non-zero code).
-
-    Raises:
-        StorageError: a number is negative or does not fit 32 bits.
-    """
-    codes = codes.long()
-    row, column = codes.nonzero(as_tuple=True)
-    counts = torch.bincount(row, minlength=len(codes))
-    pointers = torch.cat([torch.zeros(1, dtype=torch.long), counts.cumsum(0)])
-    return _narrow(pointers), _narrow(column), _narrow(codes[row, column])
+def size(levels: np.ndarray, bounds: tuple[int, int]) -> int:
+    """Number of bytes that ``encode`` would give."""
+    pointer, column, value = (kind.itemsize for kind in _types(levels.shape, bounds))
+    return (len(levels) + 1) * pointer + int(np.count_nonzero(levels)) * (column + value)
 
 
-def decode(pointers: Tensor, columns: Tensor, values: Tensor, rows: int, width: int) -> Tensor:
-    """The matrix of codes, int32, rows × width.
+def decode(data: bytes, shape: tuple[int, int], bounds: tuple[int, int]) -> np.ndarray:
+    """The matrix in ``data``, int32, of ``shape``.
 
     Raises:
-        StorageError: the three arrays do not describe a matrix of that size.
+        StorageError: the arrays do not describe a matrix of that shape.
     """
-    start, column, value = pointers.long(), columns.long(), values.long()
-    lengths = start.diff()
-    if start.shape != (rows + 1,) or int(start[0]) != 0 or bool((lengths < 0).any()):
+    rows, columns = shape
+    reader = Reader(data, "the matrix")
+    kinds = _types(shape, bounds)
+    pointers = _take(reader, kinds[0], rows + 1)
+    lengths = np.diff(pointers)
+    if pointers[0] != 0 or (lengths < 0).any():
         raise StorageError(f"row pointers do not fit {rows} rows")
-    count = int(start[-1])
-    if column.shape != (count,) or value.shape != (count,):
-        raise StorageError(
-            f"{count} non-zeros announced, {len(column)} columns, {len(value)} values"
-        )
-    if count and int(column.max()) >= width:
-        raise StorageError(f"column {int(column.max())} in a matrix of {width} columns")
-    row = torch.repeat_interleave(torch.arange(rows), lengths)
-    codes = torch.zeros(rows, width, dtype=torch.int32)
-    codes[row, column] = value.int()
-    return codes
+    column = _take(reader, kinds[1], int(pointers[-1]))
+    value = _take(reader, kinds[2], int(pointers[-1])) + bounds[0]
+    if reader.rest():
+        raise StorageError("the matrix is followed by other bytes")
+    if (column >= columns).any() or (value > bounds[1]).any():
+        raise StorageError(f"a column or level does not fit {columns} columns, {bounds} levels")
+    levels = np.zeros(shape, dtype=np.int32)
+    levels[np.repeat(np.arange(rows), lengths), column] = value
+    return levels
 
 
-def _narrow(numbers: Tensor) -> Tensor:
-    largest = int(numbers.max()) if len(numbers) else 0
-    smallest = int(numbers.min()) if len(numbers) else 0
-    for kind, limit in _TYPES:
-        if smallest >= 0 and largest < limit:
-            return numbers.to(kind)
-    raise StorageError(f"numbers run from {smallest} to {largest}, must fit 32 bits unsigned")
+def _types(shape: tuple[int, ...], bounds: tuple[int, int]) -> list[np.dtype]:
+    largest = (math.prod(shape), shape[1] - 1, bounds[1] - bounds[0])
+    return [_type(number) for number in largest]
+
+
+def _type(largest: int) -> np.dtype:
+    size = next(size for size in (1, 2, 4, 8) if largest < 1 << 8 * size)
+    return np.dtype(f"<u{size}")
+
+
+def _take(reader: Reader, kind: np.dtype, count: int) -> np.ndarray:
+    return np.frombuffer(reader.take(count * kind.itemsize), kind).astype(np.int64)

@@ -1,0 +1,212 @@
+"""The layout of a .sws file: magic, header, payloads, checksum. It knows bytes, not tensors."""
+
+from __future__ import annotations
+
+import json
+import math
+import struct
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from types import ModuleType
+
+from nnc.storage import context, csr, huffman, raw, relative
+from nnc.storage.bits import Reader, varint
+from nnc.storage.errors import StorageError
+
+MAGIC, VERSION = b"SWS", 1
+CODERS: dict[str, ModuleType] = {
+    "raw": raw,
+    "csr": csr,
+    "relative": relative,
+    "huffman": huffman,
+    "context": context,
+}
+# What an entry's first byte says: 0 for numbers as they are, else the coder of its levels.
+AS_IS = "as is"
+_FORMS = (AS_IS, *CODERS)
+_REST = 16  # added where a tensor of the rest was coded
+# Types of numbers and their bytes; the place in the list is what the file says.
+TYPES = {
+    "float32": 4,
+    "float16": 2,
+    "float64": 8,
+    "bfloat16": 2,
+    "int64": 8,
+    "int32": 4,
+    "int16": 2,
+    "int8": 1,
+    "uint8": 1,
+    "bool": 1,
+}
+_NAMES = tuple(TYPES)
+_MOST_DIMENSIONS = 64
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One tensor in the file.
+
+    ``form``: "as is", or the coder's name. ``rest``: whether it belongs to the network's rest.
+    ``kind``: the type of its numbers, and ``stored`` the one they have in the file. ``book``: how
+    many values the codebook has, 0 where there is none. ``numbers``: the bytes of the codebook,
+    or of the whole tensor; ``levels``: the bytes of the coded matrix.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    form: str
+    rest: bool
+    kind: str
+    stored: str
+    book: int
+    numbers: bytes
+    levels: bytes
+
+    @property
+    def count(self) -> int:
+        """Number of weights."""
+        return math.prod(self.shape)
+
+    @property
+    def size(self) -> int:
+        """Bytes in the file, without its share of the header."""
+        return len(self.numbers) + len(self.levels)
+
+
+@dataclass(frozen=True)
+class File:
+    """Everything in a file: its entries in order, its metadata, and its size in bytes."""
+
+    entries: tuple[Entry, ...]
+    metadata: Mapping[str, str]
+    size: int
+
+    @property
+    def overhead(self) -> int:
+        """Bytes that are neither codebooks nor weights: magic, header, checksum."""
+        return self.size - sum(entry.size for entry in self.entries)
+
+
+def write(entries: Sequence[Entry], metadata: Mapping[str, str]) -> bytes:
+    """The bytes of a file."""
+    text = json.dumps(dict(metadata), ensure_ascii=False, sort_keys=True) if metadata else ""
+    head = [_text(text.encode()), varint(len(entries))]
+    before = b""
+    for entry in entries:
+        name = entry.name.encode()
+        head.append(_head(entry, _shared(before, name)))
+        before = name
+    body = b"".join(entry.numbers + entry.levels for entry in entries)
+    data = MAGIC + bytes([VERSION]) + b"".join(head) + body
+    return data + struct.pack("<I", zlib.crc32(data))
+
+
+def read(data: bytes, max_bytes: int) -> File:
+    """The entries of a file, every size checked against the file and against ``max_bytes``.
+
+    Raises:
+        StorageError: this is no such file, or it is damaged.
+    """
+    _check_frame(data)
+    reader = Reader(data[:-4], "the file")
+    reader.take(4)
+    metadata = _metadata(reader.take(reader.varint()))
+    heads: list[tuple[Entry, int, int]] = []
+    name, seen, memory = b"", set(), 0
+    for _ in range(reader.varint()):
+        entry, name, numbers, levels = _read_head(reader, name)
+        if entry.name in seen:
+            raise StorageError(f"the name {entry.name!r} occurs twice")
+        seen.add(entry.name)
+        memory += entry.count * (TYPES[entry.kind] if entry.rest else 4)
+        heads.append((entry, numbers, levels))
+    if memory > max_bytes:
+        raise StorageError(
+            f"the network takes {memory} bytes, allowed are max_bytes = {max_bytes}; "
+            "raise max_bytes if you trust the file"
+        )
+    entries = [_filled(reader, *head) for head in heads]
+    if left := len(reader.rest()):
+        raise StorageError(f"{left} bytes follow the last tensor")
+    return File(tuple(entries), metadata, len(data))
+
+
+def _check_frame(data: bytes) -> None:
+    if data[:3] != MAGIC[: len(data)] or len(data) < 4:
+        raise StorageError(f"the file begins with {data[:3]!r}, must begin with {MAGIC!r}")
+    if data[3] != VERSION:
+        raise StorageError(
+            f"version is {data[3]}, this release reads {VERSION}; install a newer nnc-book"
+        )
+    if len(data) < 8:
+        raise StorageError(f"the file has {len(data)} bytes, needs at least 8; it is truncated")
+    if zlib.crc32(data[:-4]) != struct.unpack("<I", data[-4:])[0]:
+        raise StorageError("the checksum at the end does not fit; the file is damaged or truncated")
+
+
+def _metadata(text: bytes) -> dict[str, str]:
+    try:
+        metadata = json.loads(text or b"{}")
+    except (ValueError, RecursionError):
+        metadata = None
+    if not isinstance(metadata, dict) or not all(isinstance(v, str) for v in metadata.values()):
+        raise StorageError("the metadata must be a JSON object of texts")
+    return metadata
+
+
+def _text(data: bytes) -> bytes:
+    return varint(len(data)) + data
+
+
+def _shared(one: bytes, other: bytes) -> int:
+    """Length of the common beginning of two names."""
+    same = (a == b for a, b in zip(one, other, strict=False))
+    return next((i for i, equal in enumerate(same) if not equal), min(len(one), len(other)))
+
+
+def _head(entry: Entry, shared: int) -> bytes:
+    name = entry.name.encode()
+    parts = [
+        varint(shared),
+        _text(name[shared:]),
+        bytes([_FORMS.index(entry.form) + _REST * (entry.rest and entry.form != AS_IS)]),
+        bytes([16 * _NAMES.index(entry.kind) + _NAMES.index(entry.stored)]),
+        varint(len(entry.shape)),
+        *(varint(side) for side in entry.shape),
+    ]
+    if entry.form != AS_IS:
+        parts += [varint(entry.book), varint(len(entry.numbers)), varint(len(entry.levels))]
+    return b"".join(parts)
+
+
+def _read_head(reader: Reader, before: bytes) -> tuple[Entry, bytes, int, int]:
+    """An entry without its bytes, its name, and the lengths of its two runs of bytes."""
+    shared = reader.varint()
+    if shared > len(before):
+        raise StorageError(f"a name before byte {reader.position} shares more than there is")
+    name = before[:shared] + reader.take(reader.varint())
+    form, kinds, dimensions = reader.byte(), reader.byte(), reader.varint()
+    known = form % _REST < len(_FORMS) and form < 2 * _REST
+    kind, stored = divmod(kinds, 16)
+    if not known or max(kind, stored) >= len(_NAMES) or dimensions > _MOST_DIMENSIONS:
+        raise StorageError(f"the tensor before byte {reader.position} is of an unknown kind")
+    shape = tuple(reader.varint() for _ in range(dimensions))
+    count, book = math.prod(shape), 0
+    if form % _REST:
+        book, numbers, levels = (reader.varint() for _ in range(3))
+    else:
+        numbers, levels = count * TYPES[_NAMES[stored]], 0
+    try:
+        text = name.decode()
+    except UnicodeDecodeError:
+        raise StorageError(f"a name before byte {reader.position} is not UTF-8") from None
+    entry = Entry(
+        text, shape, _FORMS[form % _REST], form >= _REST or not form % _REST,
+        _NAMES[kind], _NAMES[stored], book, b"", b"",
+    )  # fmt: skip
+    return entry, name, numbers, levels
+
+
+def _filled(reader: Reader, entry: Entry, numbers: int, levels: int) -> Entry:
+    return replace(entry, numbers=reader.take(numbers), levels=reader.take(levels))

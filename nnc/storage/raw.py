@@ -1,0 +1,35 @@
+"""Every level with the same number of bits: the plainest coder, and the floor for the others."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from nnc.storage import bits
+
+
+def encode(levels: np.ndarray, bounds: tuple[int, int]) -> bytes:
+    """The bytes of a matrix of levels.
+
+    Args:
+        levels: int32, rows × columns.
+        bounds: the lowest and the highest level there may be; 0 lies between them.
+    """
+    return bits.pack(levels.ravel() - bounds[0], bits.width_of(bounds[1] - bounds[0]))
+
+
+def size(levels: np.ndarray, bounds: tuple[int, int]) -> int:
+    """Number of bytes that ``encode`` would give."""
+    return -(-levels.size * bits.width_of(bounds[1] - bounds[0]) // 8)
+
+
+def decode(data: bytes, shape: tuple[int, int], bounds: tuple[int, int]) -> np.ndarray:
+    """The matrix in ``data``, int32, of ``shape``.
+
+    Raises:
+        StorageError: the data do not fit the shape.
+    """
+    width = bits.width_of(bounds[1] - bounds[0])
+    levels = bits.unpack(data, math.prod(shape), width) + bounds[0]
+    return levels.astype(np.int32).reshape(shape)

@@ -1,0 +1,282 @@
+"""Tensors and entries of a file: which numbers and which matrix of levels stand for a tensor.
+
+A coded tensor becomes a codebook and a matrix of levels. The level of a code is the rank of its
+value among the codebook's ascending values, less the rank of code 0: zero weights have level 0,
+negative values negative levels.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from nnc.quantised import Quantised
+from nnc.storage import context
+from nnc.storage.container import AS_IS, CODERS, TYPES, Entry, File
+from nnc.storage.errors import StorageError
+
+Precision = Literal["float32", "float16"]
+MOST_LEVELS = 1 << 16
+_FEW = 256  # distinct values up to which a tensor of the rest is tried with a codebook
+_PLAIN = {name: coder for name, coder in CODERS.items() if coder is not context}
+_WHOLE = ("int8", "int16", "int32", "int64")
+
+
+class _Hints:
+    """For the matrix to come: how many non-zeros the one before has in each of its rows.
+
+    The rows of a layer are its units, which are the inputs of the next layer, one or several
+    columns each.
+    """
+
+    def __init__(self) -> None:
+        self._rows: np.ndarray | None = None
+
+    def columns(self, columns: int) -> np.ndarray | None:
+        """The counts by column, or None where columns and rows before do not fit."""
+        if self._rows is None or columns == 0 or columns % len(self._rows):
+            return None
+        return self._rows.repeat(columns // len(self._rows))
+
+    def follow(self, shape: Sequence[int], levels: np.ndarray) -> None:
+        """Take note of a matrix; tensors of one dimension are passed over."""
+        if len(shape) > 1:
+            self._rows = np.count_nonzero(levels, axis=1)
+
+
+def to_entries(quantised: Quantised, precision: Precision, progress: bool) -> list[Entry]:
+    """The entries of a network: coded tensors, then the rest, each in the order it has there.
+
+    Raises:
+        StorageError: see ``nnc.storage.dumps``.
+    """
+    if precision not in ("float32", "float16"):
+        raise StorageError(f"precision is {precision!r}, must be 'float32' or 'float16'")
+    hints = _Hints()
+    entries = []
+    for name, codes in tqdm(quantised.codes.items(), "coding", disable=not progress, leave=False):
+        book = quantised.codebooks[name].detach().cpu().numpy()
+        entries.append(_coded(name, codes.cpu().numpy(), book, precision, hints))
+    return entries + [_of_rest(name, t, precision) for name, t in quantised.rest.items()]
+
+
+def to_quantised(file: File, progress: bool) -> Quantised:
+    """The network of a file's entries.
+
+    Raises:
+        StorageError: the bytes of an entry do not fit what its head says.
+    """
+    hints = _Hints()
+    codes: dict[str, Tensor] = {}
+    books: dict[str, Tensor] = {}
+    rest: dict[str, Tensor] = {}
+    for entry in tqdm(file.entries, "decoding", disable=not progress, leave=False):
+        try:
+            if entry.form == AS_IS:
+                rest[entry.name] = _tensor(_numbers(entry, entry.count), entry)
+                continue
+            book, numbers = _decode(entry, hints)
+            if entry.rest:
+                rest[entry.name] = _tensor(book[numbers], entry)
+            else:
+                codes[entry.name] = torch.from_numpy(numbers.astype(np.int32))
+                books[entry.name] = torch.from_numpy(book)
+        except StorageError as error:
+            raise StorageError(f"tensor {entry.name!r}: {error}") from None
+    try:
+        return Quantised(codes, books, rest)
+    except ValueError as error:
+        raise StorageError(f"the file holds no quantised network ({error})") from None
+
+
+def _coded(
+    name: str, codes: np.ndarray, book: np.ndarray, precision: Precision, hints: _Hints
+) -> Entry:
+    if len(book) > MOST_LEVELS:
+        raise StorageError(f"{name!r} has {len(book)} levels, the format has room for 65,536")
+    stored, numbers, values = _store_book(name, book, precision)
+    rank = np.empty(len(values), dtype=np.int32)
+    rank[np.argsort(values, kind="stable")] = np.arange(len(values), dtype=np.int32)
+    levels = (rank[codes] - rank[0]).reshape(_matrix(codes.shape))
+    bounds = (-int(rank[0]), len(values) - 1 - int(rank[0]))
+    form, data = _smallest(levels, bounds, codes.shape, hints)
+    return Entry(name, codes.shape, form, False, "float32", stored, len(book), numbers, data)
+
+
+def _smallest(
+    levels: np.ndarray, bounds: tuple[int, int], shape: tuple[int, ...], hints: _Hints
+) -> tuple[str, bytes]:
+    """The coder with the fewest bytes, and these."""
+    if levels.size == 0 or bounds == (0, 0):
+        return "raw", b""
+    sizes = {name: coder.size(levels, bounds) for name, coder in _PLAIN.items()}
+    plain = min(sizes, key=lambda name: sizes[name])
+    data = context.encode(levels, bounds, hints=hints.columns(levels.shape[1]), width=_width(shape))
+    hints.follow(shape, levels)
+    if len(data) < sizes[plain]:
+        return "context", data
+    return plain, CODERS[plain].encode(levels, bounds)
+
+
+def _decode(entry: Entry, hints: _Hints) -> tuple[np.ndarray, np.ndarray]:
+    """The codebook and the codes of an entry."""
+    if not 1 <= entry.book <= MOST_LEVELS:
+        raise StorageError(f"a codebook of {entry.book} values, must have 1 to 65,536")
+    book = _numbers(entry, entry.book)
+    shape = _matrix(entry.shape)
+    if entry.rest:
+        order, zero = np.arange(len(book)), 0
+    else:
+        if book.dtype != np.float32 or not np.isfinite(book).all() or book[0] != 0:
+            raise StorageError("the codebook must be float32, finite, and start with 0")
+        order = np.argsort(book, kind="stable")
+        zero = int(np.flatnonzero(order == 0)[0])
+    bounds = (-zero, len(book) - 1 - zero)
+    if entry.count == 0 or len(book) == 1:
+        levels = np.zeros(shape, dtype=np.int32)
+    elif entry.form == "context":
+        known = None if entry.rest else hints.columns(shape[1])
+        levels = context.decode(entry.levels, shape, bounds, hints=known)
+    else:
+        levels = CODERS[entry.form].decode(entry.levels, shape, bounds)
+    if not entry.rest and len(book) > 1 and entry.count:
+        hints.follow(entry.shape, levels)
+    return book, order[levels + zero].reshape(entry.shape)
+
+
+def _of_rest(name: str, tensor: Tensor, precision: Precision) -> Entry:
+    """A tensor as it is, or coded where it has few distinct values and that is smaller."""
+    kind = str(tensor.dtype).removeprefix("torch.")
+    if kind not in TYPES:
+        raise StorageError(f"{name!r} is of type {kind}, must be one of {', '.join(TYPES)}")
+    tensor = tensor.detach().cpu().contiguous()
+    # NumPy has no bfloat16; its bits travel as whole numbers.
+    array = (tensor.view(torch.int16) if kind == "bfloat16" else tensor).numpy()
+    stored, array = _narrowed(name, array, kind, precision)
+    plain = Entry(name, array.shape, AS_IS, True, kind, stored, 0, array.tobytes(), b"")
+    patterns = array.view(f"u{array.itemsize}") if array.ndim else array.reshape(1)
+    patterns = patterns.view(f"u{array.itemsize}").ravel()
+    values, codes, counts = np.unique(patterns, return_inverse=True, return_counts=True)
+    if not 1 <= len(values) <= _FEW:
+        return plain
+    # The most frequent value takes the part of zero.
+    order = np.argsort(-counts, kind="stable")
+    rank = np.empty(len(order), dtype=np.int32)
+    rank[order] = np.arange(len(order), dtype=np.int32)
+    levels = rank[codes].reshape(_matrix(array.shape))
+    form, data = _smallest(levels, (0, len(values) - 1), array.shape, _Hints())
+    coded = Entry(
+        name, array.shape, form, True, kind, stored, len(values), values[order].tobytes(), data
+    )
+    return min(plain, coded, key=lambda entry: entry.size + 4 * (entry.form != AS_IS))
+
+
+def _narrowed(
+    name: str, array: np.ndarray, kind: str, precision: Precision
+) -> tuple[str, np.ndarray]:
+    """The type that numbers have in the file, and the numbers in it."""
+    if kind == "float32" and precision == "float16":
+        return "float16", _to_half(name, array)
+    if kind in _WHOLE:
+        low, high = (int(array.min()), int(array.max())) if array.size else (0, 0)
+        fits = (t for t in _WHOLE if np.iinfo(t).min <= low and high <= np.iinfo(t).max)
+        stored = next(fits)
+        return stored, array.astype(stored)
+    return kind, array
+
+
+def _to_half(name: str, array: np.ndarray) -> np.ndarray:
+    with np.errstate(over="ignore"):
+        half = array.astype(np.float16)
+    if (np.isinf(half) & np.isfinite(array)).any():
+        raise StorageError(f"{name!r} has values beyond float16; choose precision 'float32'")
+    return half
+
+
+def _store_book(name: str, book: np.ndarray, precision: Precision) -> tuple[str, bytes, np.ndarray]:
+    """The type of a codebook in the file, its bytes, and its values after rounding.
+
+    Evenly spaced values are stored as a scale (float32) and whole numbers.
+    """
+    if (even := _evenly_spaced(book)) is not None:
+        scale, steps = even
+        stored = next(t for t in _WHOLE if np.abs(steps).max(initial=0) <= np.iinfo(t).max)
+        numbers = scale.tobytes() + steps.astype(stored).tobytes()
+        if len(numbers) < len(book) * TYPES[precision]:
+            return stored, numbers, book
+    if precision == "float16":
+        half = _to_half(name, book)
+        return "float16", half.tobytes(), half.astype(np.float32)
+    return "float32", book.tobytes(), book
+
+
+def _evenly_spaced(book: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+    """A scale and whole numbers whose products are the book, bit for bit, where there are any."""
+    sizes = np.abs(book[book != 0])
+    if len(sizes) == 0 or not np.isfinite(sizes).all():
+        return None
+    scale = sizes.min()
+    with np.errstate(over="ignore"):
+        steps = np.rint(book.astype(np.float64) / scale)
+        same = steps * np.float64(scale)
+    if np.abs(steps).max() >= MOST_LEVELS or (same.astype(np.float32) != book).any():
+        return None
+    return np.array([scale], dtype="<f4"), steps.astype(np.int64)
+
+
+def _numbers(entry: Entry, count: int) -> np.ndarray:
+    """The numbers of an entry in the type that its tensor has (bfloat16 as bits).
+
+    Raises:
+        StorageError: their bytes are too few or too many, or the two types do not go together.
+    """
+    kind, stored = entry.kind, entry.stored
+    scaled = entry.form != AS_IS and kind == "float32" and stored in _WHOLE
+    narrow = (kind, stored) == ("float32", "float16") or (
+        kind in _WHOLE and stored in _WHOLE[: _WHOLE.index(kind)]
+    )
+    if not (kind == stored or narrow or scaled):
+        raise StorageError(f"numbers of type {kind} cannot be stored as {stored}")
+    data = entry.numbers
+    if len(data) != 4 * scaled + count * TYPES[stored]:
+        raise StorageError(f"{count} numbers of type {stored} in {len(data)} bytes")
+    numbers = np.frombuffer(data[4 * scaled :], _numpy_type(stored))
+    if scaled:
+        with np.errstate(over="ignore", invalid="ignore"):
+            # In float64 the product is exact, so there is one rounding, the same everywhere.
+            numbers = numbers * np.frombuffer(data[:4], "<f4").astype(np.float64)
+            return numbers.astype(np.float32)
+    return numbers.astype(_numpy_type(kind))
+
+
+def _numpy_type(name: str) -> np.dtype:
+    return np.dtype({"bfloat16": "<i2", "bool": "?"}.get(name, name)).newbyteorder("<")
+
+
+def _tensor(numbers: np.ndarray, entry: Entry) -> Tensor:
+    if entry.kind == "bool" and numbers.view(np.uint8).max(initial=0) > 1:
+        raise StorageError("a truth value is neither 0 nor 1")
+    tensor = torch.from_numpy(numbers.reshape(entry.shape).copy())
+    return tensor.view(torch.bfloat16) if entry.kind == "bfloat16" else tensor
+
+
+def _matrix(shape: Sequence[int]) -> tuple[int, int]:
+    """Rows and columns of the matrix that a tensor of this shape is coded as."""
+    return (shape[0], math.prod(shape[1:])) if len(shape) > 1 else (1, math.prod(shape))
+
+
+def _width(shape: Sequence[int]) -> int:
+    """Of the picture or kernel that the columns of a matrix are; 1 where there is none."""
+    if len(shape) > 2:
+        width = shape[-1]
+    else:
+        sides = (math.isqrt(_matrix(shape)[1] // channels) for channels in (1, 3))
+        fits = (s for s, c in zip(sides, (1, 3), strict=True) if s > 3 and c * s * s == shape[-1])
+        width = next(fits, 1) if len(shape) == 2 else 1
+    return width if width < context.MARGIN else 1

@@ -79,6 +79,17 @@ def _parser() -> argparse.ArgumentParser:
     _add_root(data)
     data.set_defaults(command=_data)
 
+    pack = commands.add_parser("pack", help="store any trained network: prune, cluster, code")
+    pack.add_argument("source", type=Path, help="a .safetensors file, or one that torch.save wrote")
+    pack.add_argument("target", type=Path, help="the .sws file")
+    pack.add_argument("--bits", type=int, default=4, help="2 to this many levels a tensor (4)")
+    pack.add_argument("--prune", type=float, default=0.0, help="share of weights set to zero (0)")
+    pack.add_argument("--precision", choices=("float32", "float16"), default="float16")
+    pack.set_defaults(command=_pack)
+    unpack = commands.add_parser("unpack", help="a stored network as .safetensors")
+    unpack.add_argument("source", type=Path, help="a .sws file")
+    unpack.add_argument("target", type=Path, help="the .safetensors file")
+    unpack.set_defaults(command=_unpack)
     inspect = commands.add_parser("inspect", help="what is in a stored network")
     inspect.add_argument("file", type=Path)
     inspect.set_defaults(command=_inspect)
@@ -206,25 +217,59 @@ def _data(options: argparse.Namespace) -> int:
     return 0
 
 
+def _pack(options: argparse.Namespace) -> int:
+    from nnc import packing, storage
+
+    if not 1 <= options.bits <= 16:
+        raise ValueError(f"--bits is {options.bits}, must be from 1 to 16")
+    quantised = packing.pack(options.source, 2**options.bits, options.prune)
+    storage.save(quantised, options.target, precision=options.precision, progress=True)
+    _print_size(options.target)
+    return 0
+
+
+def _unpack(options: argparse.Namespace) -> int:
+    from nnc import packing
+
+    packing.unpack(options.source, options.target)
+    print(f"{options.target}: {options.target.stat().st_size} bytes")
+    return 0
+
+
 def _inspect(options: argparse.Namespace) -> int:
     from nnc import storage
 
-    quantised = storage.load(options.file)
-    size = options.file.stat().st_size
-    print(f"{'tensor':24} {'shape':>14} {'non-zero':>9} {'sparsity':>9} {'levels':>7}")
-    for name, codes in quantised.codes.items():
-        shape = " × ".join(map(str, codes.shape))
-        print(
-            f"{name:24} {shape:>14} {int((codes != 0).sum()):9} {quantised.sparsity(name):9.4f} "
-            f"{len(quantised.codebooks[name]):7}"
-        )
-    for name, tensor in quantised.rest.items():
-        print(f"{name:24} {' × '.join(map(str, tensor.shape)):>14} {'as is':>9}")
+    data = options.file.read_bytes()
+    file = storage.describe(data)
+    quantised = storage.load(options.file, progress=True)
     print(
-        f"{size} bytes, {quantised.compression_ratio(size):.1f} times smaller than float32; "
+        f"{'tensor':24} {'shape':>14} {'sparsity':>9} {'levels':>7} {'coder':>9} "
+        f"{'bits/weight':>12} {'bytes':>9} {'share':>7}"
+    )
+    for entry in file.entries:
+        sparsity = f"{quantised.sparsity(entry.name):.4f}" if entry.name in quantised.codes else ""
+        shape = " × ".join(map(str, entry.shape))
+        bits = 8 * entry.size / max(1, entry.count)
+        print(
+            f"{entry.name:24} {shape:>14} {sparsity:>9} {entry.book or '':>7} {entry.form:>9} "
+            f"{bits:12.3f} {entry.size:9} {entry.size / file.size:7.1%}"
+        )
+    print(f"{'names, shapes, checksum':87} {file.overhead:9} {file.overhead / file.size:7.1%}")
+    for key, text in file.metadata.items():
+        print(f"{key}: {text}")
+    _print_size(options.file, quantised)
+    return 0
+
+
+def _print_size(path: Path, quantised: Any = None) -> None:
+    from nnc import storage
+
+    quantised = quantised or storage.load(path)
+    size = path.stat().st_size
+    print(
+        f"{path}: {size} bytes, {quantised.compression_ratio(size):.1f} times smaller than float32; "
         f"sparsity {quantised.sparsity():.4f}"
     )
-    return 0
 
 
 if __name__ == "__main__":

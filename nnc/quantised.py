@@ -69,15 +69,16 @@ class Quantised:
         return model
 
     def sparsity(self, name: str | None = None) -> float:
-        """Share of the coded weights that are exactly zero, of one tensor or of all.
+        """Share of prunable weights that are exactly zero, of one tensor or of all.
 
         Args:
-            name: of a tensor; all coded tensors unless given.
+            name: of a coded tensor; all coded tensors of two or more dimensions unless given.
 
         Returns:
             A fraction in [0, 1]; 0 where there are no weights.
         """
-        codes = list(self.codes.values()) if name is None else [self.codes[name]]
+        prunable = [codes for codes in self.codes.values() if codes.dim() >= 2]
+        codes = prunable if name is None else [self.codes[name]]
         total = sum(c.numel() for c in codes)
         return sum(int((c == 0).sum()) for c in codes) / total if total else 0.0
 

@@ -14,13 +14,20 @@ import torch
 from torch import Tensor, nn
 
 from nnc import storage
-from nnc.data import Split, split_validation
+from nnc.data import Split, as_input, split_validation
+from nnc.folding import fold_empty_units
+from nnc.kmeans import code_rest
 from nnc.models import LeNet300100, prunable_weights
 from nnc.priors import Gamma, GaussianMixturePrior, HyperPriors
 from nnc.pruning import Rule, freeze, quantise, unfreeze
+from nnc.quantised import Quantised
 from nnc.recipes.film import Film
 from nnc.recipes.job import Job, Outcome, Recipe, digest
+from nnc.storage import Precision
 from nnc.training import History, evaluate, fit
+
+
+_STORING = ("rest", "precision")  # settings that no training depends on
 
 
 @dataclass(frozen=True)
@@ -56,6 +63,8 @@ class Settings:
     assign_by: Rule = "responsibility"
     frozen_epochs: int = 15
     frozen_learning_rate: float = 1e-3
+    rest_levels: int = 16  # entries of a bias's codebook
+    precision: Precision = "float16"  # of codebooks and of biases that are not coded
 
 
 def run(settings: Settings, job: Job) -> Outcome:
@@ -68,9 +77,9 @@ def run(settings: Settings, job: Job) -> Outcome:
     prior, cluster_history = _cluster(stage, model)
     assigned = quantise(model, prior, threshold=settings.merge_threshold, by=settings.assign_by)
     frozen_history = _train_frozen(stage, freeze(model, assigned))
-    final = unfreeze(model)
-    network = job.folder / "network.csr"
-    storage.save(final, network)
+    final = compact(settings, unfreeze(model), validation)
+    network = job.folder / "network.sws"
+    storage.save(final, network, precision=settings.precision)
     metrics = _score(
         validation if job.searching else job.data.test,
         "validation" if job.searching else "test",
@@ -88,6 +97,13 @@ def run(settings: Settings, job: Job) -> Outcome:
     sizes = {"train": len(train), "validation": len(validation), "test": len(job.data.test)}
     history = {"dense": dense_history, "cluster": cluster_history, "frozen": frozen_history}
     return Outcome(metrics, history, sizes, network, stage.film.save(job.folder / "film.npz"))
+
+
+def compact(settings: Settings, trained: Quantised, validation: Split) -> Quantised:
+    """The same network with idle units emptied and its biases coded, ready for the file."""
+    model = trained.load_into(LeNet300100())
+    emptied = fold_empty_units(model, as_input(validation.images[:64])).state_dict()
+    return code_rest(Quantised.from_state_dict(emptied, trained.codes), settings.rest_levels)
 
 
 class _Stage:
@@ -176,7 +192,7 @@ def _cluster(stage: _Stage, model: nn.Module) -> tuple[GaussianMixturePrior, His
         penalty=penalty,
         prior=prior,
         measure=measure,
-        key=digest(settings, without=("frozen", "merge", "assign")),
+        key=digest(settings, without=("frozen", "merge", "assign", *_STORING)),
     )
     return prior, history
 
@@ -191,7 +207,7 @@ def _train_frozen(stage: _Stage, model: nn.Module) -> History:
         optimiser=optimiser,
         scheduler=torch.optim.lr_scheduler.LambdaLR(optimiser, _linear_cooling(steps, over=1.0)),
         epochs=settings.frozen_epochs,
-        key=digest(settings),
+        key=digest(settings, without=_STORING),
     )
 
 

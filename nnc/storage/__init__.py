@@ -18,7 +18,18 @@ from nnc.storage.container import CODERS, Entry, File
 from nnc.storage.errors import StorageError
 from nnc.storage.tensors import Precision
 
-__all__ = ["CODERS", "Entry", "File", "StorageError", "describe", "dumps", "load", "loads", "save"]
+__all__ = [
+    "CODERS",
+    "Entry",
+    "File",
+    "Precision",
+    "StorageError",
+    "describe",
+    "dumps",
+    "load",
+    "loads",
+    "save",
+]
 
 
 def dumps(

@@ -81,7 +81,7 @@ def _codes(lengths: np.ndarray) -> np.ndarray:
     """The canonical code of each symbol."""
     codes = np.zeros(len(lengths), dtype=np.int64)
     code, before = 0, 0
-    for symbol in sorted(lengths.nonzero()[0], key=lambda s: (lengths[s], s)):
+    for symbol in sorted(np.flatnonzero(lengths), key=lambda s: (lengths[s], s)):
         code <<= int(lengths[symbol]) - before
         codes[symbol], before = code, int(lengths[symbol])
         code += 1
@@ -122,7 +122,7 @@ def _encode(symbols: np.ndarray, alphabet: int) -> bytes:
         places[ends[long] - 1 - back] = code[long] >> back & 1
     data = np.packbits(places).tobytes()
     # Which is the only symbol has to be said, since its code has no bits.
-    only = np.unique(symbols) if not lengths.any() else ()
+    only = np.unique(symbols)[: 0 if lengths.any() else None]
     table = lengths if len(only) == 0 else (np.arange(alphabet) == only[0]).astype(np.int64)
     return bits.pack(table, 5) + bits.varint(len(data)) + data
 
@@ -131,7 +131,7 @@ def _decode(reader: Reader, count: int, alphabet: int) -> np.ndarray:
     """``count`` symbols of an alphabet, int64."""
     lengths = bits.unpack(reader.take(-(-alphabet * 5 // 8)), alphabet, 5)
     data = reader.take(reader.varint())
-    order = np.array(sorted(lengths.nonzero()[0], key=lambda s: (lengths[s], s)), dtype=np.int64)
+    order = np.array(sorted(np.flatnonzero(lengths), key=lambda s: (lengths[s], s)), dtype=np.int64)
     if len(order) == 1 and not data:
         return np.full(count, order[0])
     per_length = np.bincount(lengths, minlength=_LONGEST + 1)

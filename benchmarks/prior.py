@@ -25,35 +25,19 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from nnc.models import LeNet300100, count_parameters, prunable_weights
+from nnc.models import LeNet300100, count_parameters, mini_vgg, prunable_weights, vgg13
 from nnc.priors import GaussianMixturePrior, GaussianPrior
 
 BATCH = 256
 PRIORS = ("none", "L2", "exact", "tabulated")
-# Channels of the 3 × 3 convolutions, M for maximum pooling; then Linear(512, 10).
-VGG = {
-    "mini_vgg": [32, "M", 64, "M", 128, "M", 256, "M", 512, "M"],
-    "vgg13": [64, 64, "M", 128, 128, "M", 256, 256, "M", 512, 512, "M", 512, 512, "M"],
-}
+MODELS = {"lenet": LeNet300100, "mini_vgg": mini_vgg, "vgg13": vgg13}
 NARROWEST = {"lenet": 0.004, "mini_vgg": 0.0016, "vgg13": 0.0007}
-
-
-def vgg(channels: list[int | str]) -> nn.Sequential:
-    layers: list[nn.Module] = []
-    width = 3
-    for entry in channels:
-        if isinstance(entry, str):
-            layers.append(nn.MaxPool2d(2))
-        else:
-            layers += [nn.Conv2d(width, entry, 3, padding=1), nn.BatchNorm2d(entry), nn.ReLU()]
-            width = entry
-    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(width, 10))
 
 
 def clustered_model(name: str) -> tuple[nn.Module, Tensor]:
     """The network, its weights drawn as in a clustered one, and a batch for it."""
     torch.manual_seed(0)
-    model = LeNet300100() if name == "lenet" else vgg(VGG[name])
+    model = MODELS[name]()
     with torch.no_grad():
         for weight in prunable_weights(model).values():
             wide = torch.rand_like(weight) < 0.05

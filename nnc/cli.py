@@ -267,8 +267,8 @@ def _print_size(path: Path, quantised: Any = None) -> None:
     quantised = quantised or storage.load(path)
     size = path.stat().st_size
     print(
-        f"{path}: {size} bytes, {quantised.compression_ratio(size):.1f} times smaller than float32; "
-        f"sparsity {quantised.sparsity():.4f}"
+        f"{path}: {size} bytes, {quantised.compression_ratio(size):.1f} times smaller than "
+        f"float32; sparsity {quantised.sparsity():.4f}"
     )
 
 

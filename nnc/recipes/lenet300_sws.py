@@ -26,7 +26,6 @@ from nnc.recipes.job import Job, Outcome, Recipe, digest
 from nnc.storage import Precision
 from nnc.training import History, evaluate, fit
 
-
 _STORING = ("rest", "precision")  # settings that no training depends on
 
 

@@ -30,7 +30,7 @@ def compiled(function: F) -> F:
     if not COMPILED:
         return function
     # Nothing here allocates, so arrays need not be counted at every call: a third of the time.
-    options: dict[str, Any] = {"cache": True, "_nrt": False}
+    options: dict[str, Any] = {"cache": True, "nogil": True, "_nrt": False}
     return njit(**options)(function)
 
 

@@ -163,6 +163,11 @@ def decode(
     return np.ascontiguousarray(levels.T if scan.transposed else levels)
 
 
+def uses_hints(data: bytes) -> bool:
+    """Whether ``decode`` needs the hints that ``encode`` had."""
+    return bool(data) and Scan.of(data[0]).full
+
+
 def _encode(
     levels: np.ndarray, bounds: tuple[int, int], scan: Scan, hints: np.ndarray | None
 ) -> bytes:
@@ -278,10 +283,11 @@ def _level(  # type: ignore[no-untyped-def]
     """Code what is known not to be zero: its sign, where there are two, and its magnitude."""
     if signed:
         state[_SLOT] = 7 * _SLOTS + 3 * _sign(a) + _sign(b)
-        state[_SLOT + 1] = 8 * _SLOTS + 3 * _sign(a) + _sign(d)
-        state[_SLOT + 2] = 9 * _SLOTS + row_sign
-        state[_SLOT + 3] = 10 * _SLOTS + column_sign
-        state[_SLOT + 4] = 11 * _SLOTS
+        if used > 1:
+            state[_SLOT + 1] = 8 * _SLOTS + 3 * _sign(a) + _sign(d)
+            state[_SLOT + 2] = 9 * _SLOTS + row_sign
+            state[_SLOT + 3] = 10 * _SLOTS + column_sign
+            state[_SLOT + 4] = 11 * _SLOTS
         negative = _mixed(state, counts, tables, buffer, used, 1, negative)
     sizes = 16 * abs(a) + abs(d)
     alike = 16 * (8 - a) + 8 - b if negative else 16 * (8 + a) + 8 + b
@@ -289,10 +295,11 @@ def _level(  # type: ignore[no-untyped-def]
     for place in range(bits - 1, -1, -1):
         kept = min(node, _NODES - 1)
         state[_SLOT] = 7 * _SLOTS + 256 * kept + alike
-        state[_SLOT + 1] = 8 * _SLOTS + 256 * kept + sizes
-        state[_SLOT + 2] = 9 * _SLOTS + 256 * kept + row_size
-        state[_SLOT + 3] = 10 * _SLOTS + 256 * kept + column_size
-        state[_SLOT + 4] = 11 * _SLOTS + 2 * min(node, _SLOTS // 2 - 1) + negative
+        if used > 1:
+            state[_SLOT + 1] = 8 * _SLOTS + 256 * kept + sizes
+            state[_SLOT + 2] = 9 * _SLOTS + 256 * kept + row_size
+            state[_SLOT + 3] = 10 * _SLOTS + 256 * kept + column_size
+            state[_SLOT + 4] = 11 * _SLOTS + 2 * min(node, _SLOTS // 2 - 1) + negative
         bit = _mixed(state, counts, tables, buffer, used, 1 + kept, (rest >> place) & 1)
         node = 2 * node + bit
     size = node - (1 << bits) + 1

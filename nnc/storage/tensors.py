@@ -8,7 +8,10 @@ negative values negative levels.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -23,6 +26,7 @@ from nnc.storage.errors import StorageError
 
 Precision = Literal["float32", "float16"]
 MOST_LEVELS = 1 << 16
+_WORKERS = min(4, os.cpu_count() or 1)  # tensors at a time; compiled loops let others run
 _FEW = 256  # distinct values up to which a tensor of the rest is tried with a codebook
 _PLAIN = {name: coder for name, coder in CODERS.items() if coder is not context}
 _WHOLE = ("int8", "int16", "int32", "int64")
@@ -38,16 +42,19 @@ class _Hints:
     def __init__(self) -> None:
         self._rows: np.ndarray | None = None
 
-    def columns(self, columns: int) -> np.ndarray | None:
-        """The counts by column, or None where columns and rows before do not fit."""
+    def columns(self, entry: Entry) -> np.ndarray | None:
+        """The counts by column of a coded tensor, or None where columns and rows do not fit."""
+        columns = _matrix(entry.shape)[1]
         if self._rows is None or columns == 0 or columns % len(self._rows):
             return None
         return self._rows.repeat(columns // len(self._rows))
 
-    def follow(self, shape: Sequence[int], levels: np.ndarray) -> None:
-        """Take note of a matrix; tensors of one dimension are passed over."""
-        if len(shape) > 1:
+    def take(self, entry: Entry, levels: np.ndarray) -> np.ndarray | None:
+        """``columns``, after which this matrix is the one before; not if it is but a row."""
+        found = self.columns(entry)
+        if len(entry.shape) > 1 and levels.size and entry.book > 1:
             self._rows = np.count_nonzero(levels, axis=1)
+        return found
 
 
 def to_entries(quantised: Quantised, precision: Precision, progress: bool) -> list[Entry]:
@@ -59,10 +66,20 @@ def to_entries(quantised: Quantised, precision: Precision, progress: bool) -> li
     if precision not in ("float32", "float16"):
         raise StorageError(f"precision is {precision!r}, must be 'float32' or 'float16'")
     hints = _Hints()
-    entries = []
-    for name, codes in tqdm(quantised.codes.items(), "coding", disable=not progress, leave=False):
-        book = quantised.codebooks[name].detach().cpu().numpy()
-        entries.append(_coded(name, codes.cpu().numpy(), book, precision, hints))
+    heads, jobs = [], []
+    with ThreadPoolExecutor(_WORKERS) as pool:
+        for name, codes in quantised.codes.items():
+            book = quantised.codebooks[name].detach().cpu().numpy()
+            head, levels, bounds = _levels(name, codes.cpu().numpy(), book, precision)
+            heads.append(head)
+            jobs.append(
+                pool.submit(_smallest, levels, bounds, head.shape, hints.take(head, levels))
+            )
+        bar = tqdm(
+            zip(heads, jobs, strict=True), "coding", len(jobs), disable=not progress, leave=False
+        )
+        found = [(head, *job.result()) for head, job in bar]
+    entries = [replace(head, form=form, levels=data) for head, form, data in found]
     return entries + [_of_rest(name, t, precision) for name, t in quantised.rest.items()]
 
 
@@ -72,32 +89,55 @@ def to_quantised(file: File, progress: bool) -> Quantised:
     Raises:
         StorageError: the bytes of an entry do not fit what its head says.
     """
-    hints = _Hints()
     codes: dict[str, Tensor] = {}
     books: dict[str, Tensor] = {}
     rest: dict[str, Tensor] = {}
-    for entry in tqdm(file.entries, "decoding", disable=not progress, leave=False):
-        try:
+    try:
+        for entry, book, numbers in _decoded(file.entries, progress):
             if entry.form == AS_IS:
-                rest[entry.name] = _tensor(_numbers(entry, entry.count), entry)
-                continue
-            book, numbers = _decode(entry, hints)
-            if entry.rest:
+                rest[entry.name] = _tensor(numbers, entry)
+            elif entry.rest:
                 rest[entry.name] = _tensor(book[numbers], entry)
             else:
                 codes[entry.name] = torch.from_numpy(numbers.astype(np.int32))
                 books[entry.name] = torch.from_numpy(book)
-        except StorageError as error:
-            raise StorageError(f"tensor {entry.name!r}: {error}") from None
-    try:
         return Quantised(codes, books, rest)
+    except StorageError:
+        raise
     except ValueError as error:
         raise StorageError(f"the file holds no quantised network ({error})") from None
 
 
-def _coded(
-    name: str, codes: np.ndarray, book: np.ndarray, precision: Precision, hints: _Hints
-) -> Entry:
+def _decoded(
+    entries: Sequence[Entry], progress: bool
+) -> Iterator[tuple[Entry, np.ndarray, np.ndarray]]:
+    """Every entry with its codebook and codes, or with nothing and its numbers."""
+    hints = _Hints()
+    with ThreadPoolExecutor(_WORKERS) as pool:
+        # What needs nothing of the matrices before it can be decoded beside them.
+        jobs = {e.name: pool.submit(_decode, e, None) for e in entries if not _needs_hints(e)}
+        for entry in tqdm(entries, "decoding", disable=not progress, leave=False):
+            try:
+                job = jobs.pop(entry.name, None)
+                book, levels = job.result() if job else _decode(entry, hints.columns(entry))
+                if entry.form != AS_IS and not entry.rest:
+                    hints.take(entry, levels)
+                    order = np.argsort(book, kind="stable")
+                    levels = order[levels + np.flatnonzero(order == 0)[0]]
+                yield entry, book, levels.reshape(entry.shape)
+            except StorageError as error:
+                pool.shutdown(cancel_futures=True)
+                raise StorageError(f"tensor {entry.name!r}: {error}") from None
+
+
+def _needs_hints(entry: Entry) -> bool:
+    return entry.form == "context" and not entry.rest and context.uses_hints(entry.levels)
+
+
+def _levels(
+    name: str, codes: np.ndarray, book: np.ndarray, precision: Precision
+) -> tuple[Entry, np.ndarray, tuple[int, int]]:
+    """The entry of a coded tensor before its matrix is coded, the matrix, and its bounds."""
     if len(book) > MOST_LEVELS:
         raise StorageError(f"{name!r} has {len(book)} levels, the format has room for 65,536")
     stored, numbers, values = _store_book(name, book, precision)
@@ -105,49 +145,44 @@ def _coded(
     rank[np.argsort(values, kind="stable")] = np.arange(len(values), dtype=np.int32)
     levels = (rank[codes] - rank[0]).reshape(_matrix(codes.shape))
     bounds = (-int(rank[0]), len(values) - 1 - int(rank[0]))
-    form, data = _smallest(levels, bounds, codes.shape, hints)
-    return Entry(name, codes.shape, form, False, "float32", stored, len(book), numbers, data)
+    head = Entry(name, codes.shape, "raw", False, "float32", stored, len(book), numbers, b"")
+    return head, levels, bounds
 
 
 def _smallest(
-    levels: np.ndarray, bounds: tuple[int, int], shape: tuple[int, ...], hints: _Hints
+    levels: np.ndarray,
+    bounds: tuple[int, int],
+    shape: tuple[int, ...],
+    hints: np.ndarray | None,
 ) -> tuple[str, bytes]:
     """The coder with the fewest bytes, and these."""
     if levels.size == 0 or bounds == (0, 0):
         return "raw", b""
     sizes = {name: coder.size(levels, bounds) for name, coder in _PLAIN.items()}
     plain = min(sizes, key=lambda name: sizes[name])
-    data = context.encode(levels, bounds, hints=hints.columns(levels.shape[1]), width=_width(shape))
-    hints.follow(shape, levels)
+    data = context.encode(levels, bounds, hints=hints, width=_width(shape))
     if len(data) < sizes[plain]:
         return "context", data
     return plain, CODERS[plain].encode(levels, bounds)
 
 
-def _decode(entry: Entry, hints: _Hints) -> tuple[np.ndarray, np.ndarray]:
-    """The codebook and the codes of an entry."""
+def _decode(entry: Entry, hints: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    """The codebook and the levels of a coded entry, or nothing and the numbers of another."""
+    if entry.form == AS_IS:
+        return np.empty(0), _numbers(entry, entry.count)
     if not 1 <= entry.book <= MOST_LEVELS:
         raise StorageError(f"a codebook of {entry.book} values, must have 1 to 65,536")
-    book = _numbers(entry, entry.book)
-    shape = _matrix(entry.shape)
-    if entry.rest:
-        order, zero = np.arange(len(book)), 0
-    else:
+    book, below = _numbers(entry, entry.book), 0
+    if not entry.rest:
         if book.dtype != np.float32 or not np.isfinite(book).all() or book[0] != 0:
             raise StorageError("the codebook must be float32, finite, and start with 0")
-        order = np.argsort(book, kind="stable")
-        zero = int(np.flatnonzero(order == 0)[0])
-    bounds = (-zero, len(book) - 1 - zero)
-    if entry.count == 0 or len(book) == 1:
-        levels = np.zeros(shape, dtype=np.int32)
-    elif entry.form == "context":
-        known = None if entry.rest else hints.columns(shape[1])
-        levels = context.decode(entry.levels, shape, bounds, hints=known)
-    else:
-        levels = CODERS[entry.form].decode(entry.levels, shape, bounds)
-    if not entry.rest and len(book) > 1 and entry.count:
-        hints.follow(entry.shape, levels)
-    return book, order[levels + zero].reshape(entry.shape)
+        below = int(np.flatnonzero(np.argsort(book, kind="stable") == 0)[0])
+    shape, bounds = _matrix(entry.shape), (-below, entry.book - 1 - below)
+    if entry.count == 0 or entry.book == 1:
+        return book, np.zeros(shape, dtype=np.int32)
+    if entry.form == "context":
+        return book, context.decode(entry.levels, shape, bounds, hints=hints)
+    return book, CODERS[entry.form].decode(entry.levels, shape, bounds)
 
 
 def _of_rest(name: str, tensor: Tensor, precision: Precision) -> Entry:
@@ -170,7 +205,7 @@ def _of_rest(name: str, tensor: Tensor, precision: Precision) -> Entry:
     rank = np.empty(len(order), dtype=np.int32)
     rank[order] = np.arange(len(order), dtype=np.int32)
     levels = rank[codes].reshape(_matrix(array.shape))
-    form, data = _smallest(levels, (0, len(values) - 1), array.shape, _Hints())
+    form, data = _smallest(levels, (0, len(values) - 1), array.shape, None)
     coded = Entry(
         name, array.shape, form, True, kind, stored, len(values), values[order].tobytes(), data
     )

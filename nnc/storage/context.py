@@ -31,8 +31,8 @@ _MOST_WEIGHT = 1 << 20
 _FIRST_RATE, _LAST_RATE = 1280, 128
 _STEEP = 3072  # the largest log odds, in units of log2(odds) / 256: 12 bits
 _MOST_PER_BYTE = 1 << 16  # weights: the surest decision takes 1 / 5,700 bit
-_TRIAL = 1 << 16  # weights on which the ways of scanning are compared
-_LARGE = 1 << 18  # weights above which one context is enough unless the others gain a hundredth
+_TRIAL = 1 << 15  # weights on which the ways of scanning are compared
+_LARGE = 1 << 18  # weights above which one context is enough unless the others gain 2 %
 
 # Where things are in the state that the loops share: first the arithmetic coder's, then these.
 _SLOT = STATE
@@ -129,7 +129,7 @@ def encode(
 
     def cost(scan: Scan) -> float:
         needed = len(_encode(block, bounds, scan, block_hints))
-        return needed * 1.01 if scan.full and levels.size > _LARGE else needed
+        return needed * 1.02 if scan.full and levels.size > _LARGE else needed
 
     best = min([Scan(False, True, w) for w in {1, width}] + [Scan(True, True, 1)], key=cost)
     best = min(best, best._replace(full=False), key=cost)

@@ -90,7 +90,9 @@ def _codes(lengths: np.ndarray) -> np.ndarray:
 
 def _best(gaps: np.ndarray, values: np.ndarray, bounds: tuple[int, int]) -> tuple[int, int]:
     """Number of bytes at the best width of a gap, and that width."""
-    sizes, often = np.unique(gaps, return_counts=True)
+    often = np.bincount(gaps)
+    sizes = np.flatnonzero(often)
+    often = often[sizes]
     value_counts = np.bincount(values - bounds[0], minlength=bounds[1] - bounds[0] + 1)
 
     def needed(width: int) -> int:

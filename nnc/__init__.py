@@ -7,7 +7,22 @@ listed here; plots, widgets, records and recipes are imported by their own names
 from nnc import storage
 from nnc.augment import random_crop, random_flip, random_shift
 from nnc.data import Dataset, Split, as_input, load, split_validation
-from nnc.models import LeNet5Caffe, LeNet300100, count_parameters, prunable_weights
+from nnc.folding import fold_batch_norm, fold_empty_units
+from nnc.kmeans import code_rest, kmeans, quantise_kmeans
+from nnc.losses import distillation_loss, soft_targets
+from nnc.models import (
+    VGG,
+    LeNet5Caffe,
+    LeNet300100,
+    count_layers,
+    count_parameters,
+    mini_vgg,
+    prunable_weights,
+    vgg11,
+    vgg13,
+    vgg16,
+    vgg19,
+)
 from nnc.priors import (
     Beta,
     Gamma,
@@ -35,22 +50,36 @@ __all__ = [
     "Mixture",
     "Quantised",
     "Split",
+    "VGG",
     "as_input",
     "assign",
+    "code_rest",
+    "count_layers",
     "count_parameters",
     "cross_entropy",
+    "distillation_loss",
     "evaluate",
     "fit",
+    "fold_batch_norm",
+    "fold_empty_units",
     "freeze",
+    "kmeans",
     "load",
     "merge",
+    "mini_vgg",
     "predict",
     "prunable_weights",
     "quantise",
+    "quantise_kmeans",
     "random_crop",
     "random_flip",
     "random_shift",
+    "soft_targets",
     "split_validation",
     "storage",
     "unfreeze",
+    "vgg11",
+    "vgg13",
+    "vgg16",
+    "vgg19",
 ]

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import io
-import pickle
 import signal
 import threading
 import time
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType, TracebackType
@@ -15,13 +13,11 @@ from typing import Any, NoReturn
 
 import torch
 
-from nnc.files import atomic_write
+from nnc.files import UNREADABLE, atomic_write
 
 SECONDS_BETWEEN_SAVES = 60.0  # within an epoch; the end of an epoch is always saved
 _NO_SUMS = {"loss": 0.0, "penalty": 0.0, "seconds": 0.0}
 _KEYS = {"identity", "modules", "history", "position", "sums"}
-# What reading contents that make no sense raises, in torch and in what it calls.
-_DAMAGE = (LookupError, ValueError, TypeError, AttributeError)
 
 
 class CheckpointFile:
@@ -68,7 +64,7 @@ class CheckpointFile:
         for name, module in self._modules.items():
             try:
                 module.load_state_dict(state["modules"][name])
-            except (RuntimeError, *_DAMAGE) as error:
+            except UNREADABLE as error:
                 raise ValueError(
                     f"checkpoint {self._path} has another {name} ({_reason(error)}); choose "
                     "another path or delete the file"
@@ -157,13 +153,7 @@ class Interruption:
 def _read(path: Path) -> dict[str, Any]:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (
-        RuntimeError,
-        EOFError,
-        pickle.UnpicklingError,
-        zipfile.BadZipFile,
-        *_DAMAGE,
-    ) as error:
+    except UNREADABLE as error:
         raise ValueError(
             f"checkpoint {path} is damaged ({_reason(error)}); delete it and start anew"
         ) from None

@@ -239,9 +239,8 @@ def _unpack(options: argparse.Namespace) -> int:
 def _inspect(options: argparse.Namespace) -> int:
     from nnc import storage
 
-    data = options.file.read_bytes()
-    file = storage.describe(data)
     quantised = storage.load(options.file, progress=True)
+    file = storage.describe(options.file.read_bytes())
     print(
         f"{'tensor':24} {'shape':>14} {'sparsity':>9} {'levels':>7} {'coder':>9} "
         f"{'bits/weight':>12} {'bytes':>9} {'share':>7}"

@@ -4,8 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import os
+import pickle
+import struct
 import tempfile
+import zipfile
 from pathlib import Path
+
+# What torch.load raises for bytes that make no sense, itself and in what it calls.
+UNREADABLE = (
+    *(RuntimeError, EOFError, pickle.UnpicklingError, zipfile.BadZipFile, struct.error),
+    *(LookupError, ValueError, TypeError, AttributeError),
+)
 
 
 def atomic_write(path: Path | str, data: bytes) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from nnc import storage
-from nnc.files import atomic_write
+from nnc.files import UNREADABLE, atomic_write
 from nnc.kmeans import quantise_kmeans
 from nnc.quantised import Quantised
 
@@ -64,7 +63,7 @@ def _load(path: Path) -> Any:
             return safetensors.torch.load(path.read_bytes())
         # Weights alone: a file from elsewhere must not run code.
         return torch.load(path, map_location="cpu", weights_only=True)
-    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, KeyError) as error:
+    except (SafetensorError, *UNREADABLE) as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise ValueError(
             f"{path} cannot be read as weights ({reason}); save the state_dict as {SAFE}"

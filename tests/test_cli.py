@@ -120,7 +120,7 @@ def test_recipes_and_records_are_listed(capsys: pytest.CaptureFixture[str]) -> N
 
 
 def test_a_recorded_network_can_be_inspected(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["inspect", str(records.FOLDER / "lenet300-sws" / "seed-0.csr")]) == 0
+    assert cli.main(["inspect", str(records.FOLDER / "lenet300-sws" / "seed-0.sws")]) == 0
     assert "fc1.weight" in capsys.readouterr().out
 
 
@@ -130,12 +130,15 @@ def test_inspecting_shows_shapes_levels_and_size(
     codes = torch.tensor([[0, 1, 0], [0, 0, 2]], dtype=torch.int32)
     book = torch.tensor([0.0, -1.0, 1.0])
     small = nnc.Quantised({"fc.weight": codes}, {"fc.weight": book}, {"fc.bias": torch.zeros(2)})
-    nnc.storage.save(small, tmp_path / "small.csr")
-    assert cli.main(["inspect", str(tmp_path / "small.csr")]) == 0
-    _, weight, bias, total = capsys.readouterr().out.splitlines()
-    assert weight.split() == ["fc.weight", "2", "×", "3", "2", "0.6667", "3"]
-    assert bias.split() == ["fc.bias", "2", "as", "is"]
-    assert total.startswith(f"{(tmp_path / 'small.csr').stat().st_size} bytes, ")
+    nnc.storage.save(small, tmp_path / "small.sws")
+    assert cli.main(["inspect", str(tmp_path / "small.sws")]) == 0
+    _, weight, bias, rest, total = capsys.readouterr().out.splitlines()
+    # Six weights in two bits each: two bytes, and three numbers of a codebook.
+    assert weight.split()[:7] == ["fc.weight", "2", "×", "3", "0.6667", "3", "raw"]
+    assert bias.split()[:4] == ["fc.bias", "2", "as", "is"]
+    assert rest.startswith("names, shapes, checksum")
+    size = (tmp_path / "small.sws").stat().st_size
+    assert total.startswith(f"{tmp_path / 'small.sws'}: {size} bytes, ")
 
 
 def test_verifying_says_what_was_checked(

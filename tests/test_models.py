@@ -2,7 +2,18 @@ import pytest
 import torch
 from torch import nn
 
-from nnc.models import LeNet5Caffe, LeNet300100, count_parameters, prunable_weights
+from nnc.models import (
+    LeNet5Caffe,
+    LeNet300100,
+    count_layers,
+    count_parameters,
+    mini_vgg,
+    prunable_weights,
+    vgg11,
+    vgg13,
+    vgg16,
+    vgg19,
+)
 
 
 @pytest.mark.parametrize(
@@ -57,3 +68,26 @@ def test_names_and_order_of_prunable_weights():
 def test_a_model_without_matrices_has_nothing_to_prune():
     with pytest.raises(ValueError, match="BatchNorm1d has no weights to prune"):
         prunable_weights(nn.BatchNorm1d(3))
+
+
+@pytest.mark.parametrize(
+    ("build", "parameters", "layers"),
+    [
+        (vgg11, 9_231_114, 30),
+        (vgg13, 9_416_010, 36),
+        (vgg16, 14_728_266, 45),
+        (vgg19, 20_040_522, 54),
+        (mini_vgg, 1_575_690, 21),
+    ],
+)
+def test_the_vgg_family_has_the_counts_of_the_readme(build, parameters, layers):
+    model = build()
+    assert count_parameters(model) == parameters
+    assert count_layers(model) == layers
+
+
+def test_mini_vgg_gives_ten_logits_and_refuses_other_images():
+    model = mini_vgg().eval()
+    assert model(torch.rand(2, 3, 32, 32)).shape == (2, 10)
+    with pytest.raises(ValueError, match="expected N × 3 × 32 × 32"):
+        model(torch.rand(2, 3, 28, 28))

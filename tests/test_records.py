@@ -62,7 +62,7 @@ def test_an_edited_sparsity_is_found(copied):
 
 def test_a_swapped_file_is_found(copied):
     folder = copied / "lenet300-sws"
-    shutil.copyfile(folder / "seed-1.csr", folder / "seed-0.csr")
+    shutil.copyfile(folder / "seed-1.sws", folder / "seed-0.sws")
     assert "is not the file that was recorded" in records.verify("lenet300-sws")[0]
 
 

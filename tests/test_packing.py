@@ -54,10 +54,17 @@ class Evil:
         return (print, ("run!",))
 
 
+EVIL = pickle.dumps(Evil(), protocol=2)
+
+
 @pytest.mark.parametrize(
     ("write", "options", "message"),
     [
-        (lambda p: p.write_bytes(pickle.dumps(Evil(), protocol=2)), [], "cannot be read as weights"),
+        (
+            lambda p: p.write_bytes(EVIL),
+            [],
+            "cannot be read as weights",
+        ),
         (lambda p: p.write_bytes(b"junk"), [], "cannot be read as weights"),
         (lambda p: torch.save([1, 2], p), [], "holds no state_dict"),
         (lambda p: torch.save({}, p), [], "holds no state_dict"),

@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -254,3 +255,20 @@ def test_a_film_too_large_for_a_page_says_what_to_do():
     flat = {"means": np.zeros((20, 1)), "sigmas": np.ones((20, 1)), "curves": {}, "epochs": None}
     with pytest.raises(ValueError, match="leave out frames or add up bins"):
         film(joint=joint, **flat)._repr_html_()
+
+
+def test_bars_carry_their_numbers_and_the_line_its_name():
+    figure = nnc.plots.bars({"a": 1200.0, "b": 300.0}, "bytes", "b", ("entropy", 500.0))
+    (axes,) = figure.axes
+    assert [patch.get_width() for patch in axes.patches] == [1200, 300]
+    assert {text.get_text() for text in axes.texts} == {"1,200", "300", "entropy"}
+    colours = [patch.get_facecolor() for patch in axes.patches]
+    assert colours[0] != colours[1]
+
+
+def test_an_interval_narrows_bar_by_bar():
+    half = Fraction(1, 2)
+    figure = nnc.plots.interval([(Fraction(0), half, "zero"), (half / 2, half / 2, "not zero")])
+    (axes,) = figure.axes
+    inside = axes.patches[1::2]
+    assert [(bar.get_x(), bar.get_width()) for bar in inside] == [(0, 0.5), (0.25, 0.25)]

@@ -7,6 +7,7 @@ touches matplotlib's global settings (but for :func:`use_style`) or needs a disp
 from nnc.plots.figures import curves, density, histogram, joint, pixels, points, pull
 from nnc.plots.film import Film
 from nnc.plots.page import Badge, Picture, Table, caption, png
+from nnc.plots.storing import bars, interval
 from nnc.plots.style import FIGURE_CSS, LIMITS, PALETTE, use_style
 
 __all__ = [
@@ -17,10 +18,12 @@ __all__ = [
     "PALETTE",
     "Picture",
     "Table",
+    "bars",
     "caption",
     "curves",
     "density",
     "histogram",
+    "interval",
     "joint",
     "pixels",
     "png",

@@ -43,13 +43,14 @@ def dumps(
 
     Args:
         quantised: codes, codebooks and the rest.
-        precision: what float32 and float64 numbers (codebooks and the rest) are rounded to;
-            ``"float32"`` changes nothing of a float32 network.
+        precision: what float32 numbers (codebooks and the rest) are rounded to; ``"float32"``
+            changes nothing.
         metadata: texts to keep with the network; they never affect decoding.
         progress: whether to draw a progress bar over the tensors.
 
     Raises:
-        StorageError: a tensor has a type that the format does not know, or values beyond float16.
+        StorageError: a tensor has a type that the format does not know, or values beyond float16,
+            or a name or the metadata are no texts.
     """
     return container.write(tensors.to_entries(quantised, precision, progress), metadata or {})
 

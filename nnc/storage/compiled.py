@@ -43,6 +43,11 @@ def numbers(array: np.ndarray) -> Any:
     return array if COMPILED else array.tolist()
 
 
+def zeros(count: int) -> Any:
+    """So many zeros as the loops want them; where compiled, memory is taken as it is used."""
+    return np.zeros(count, dtype=np.int64) if COMPILED else [0] * count
+
+
 def octets(data: bytes) -> Any:
     """Bytes that a loop may change: an array where compiled, else a bytearray."""
     return np.frombuffer(data, np.uint8).copy() if COMPILED else bytearray(data)

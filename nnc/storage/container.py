@@ -89,12 +89,18 @@ class File:
 
 
 def write(entries: Sequence[Entry], metadata: Mapping[str, str]) -> bytes:
-    """The bytes of a file."""
+    """The bytes of a file.
+
+    Raises:
+        StorageError: a name or the metadata are no texts.
+    """
+    if not all(isinstance(text, str) for pair in metadata.items() for text in pair):
+        raise StorageError("the metadata must be texts by name")
     text = json.dumps(dict(metadata), ensure_ascii=False, sort_keys=True) if metadata else ""
-    head = [_text(text.encode()), varint(len(entries))]
+    head = [_text(_utf8(text)), varint(len(entries))]
     before = b""
     for entry in entries:
-        name = entry.name.encode()
+        name = _utf8(entry.name)
         head.append(_head(entry, _shared(before, name)))
         before = name
     body = b"".join(entry.numbers + entry.levels for entry in entries)
@@ -113,13 +119,19 @@ def read(data: bytes, max_bytes: int) -> File:
     reader.take(4)
     metadata = _metadata(reader.take(reader.varint()))
     heads: list[tuple[Entry, int, int]] = []
-    name, seen, memory = b"", set(), 0
+    name, seen, memory, names = b"", set(), 0, 0
     for _ in range(reader.varint()):
         entry, name, numbers, levels = _read_head(reader, name)
         if entry.name in seen:
             raise StorageError(f"the name {entry.name!r} occurs twice")
         seen.add(entry.name)
-        memory += entry.count * (TYPES[entry.kind] if entry.rest else 4)
+        # Names share beginnings, so that a short file can have many long ones.
+        names += len(name)
+        if names > max_bytes:
+            raise StorageError(f"the names take more than max_bytes = {max_bytes} bytes")
+        # Sizes are bounded in empty tensors too: 0 counts as 1.
+        count = math.prod(max(side, 1) for side in entry.shape)
+        memory += count * (TYPES[entry.kind] if entry.rest else 4)
         heads.append((entry, numbers, levels))
     if memory > max_bytes:
         raise StorageError(
@@ -147,12 +159,19 @@ def _check_frame(data: bytes) -> None:
 
 def _metadata(text: bytes) -> dict[str, str]:
     try:
-        metadata = json.loads(text or b"{}")
+        metadata = json.loads(text.decode() or "{}")
     except (ValueError, RecursionError):
         metadata = None
     if not isinstance(metadata, dict) or not all(isinstance(v, str) for v in metadata.values()):
         raise StorageError("the metadata must be a JSON object of texts")
     return metadata
+
+
+def _utf8(text: str) -> bytes:
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        raise StorageError(f"{text!r} holds half of a surrogate pair, which is no text") from None
 
 
 def _text(data: bytes) -> bytes:

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from nnc.storage.arithmetic import FULL, STATE, decide, decoder, encoder, finish
-from nnc.storage.compiled import compiled, numbers, octets
+from nnc.storage.compiled import compiled, numbers, octets, zeros
 from nnc.storage.errors import StorageError
 
 MARGIN = 64  # columns beyond either edge that count as zero; wider neighbourhoods are not offered
@@ -123,7 +123,7 @@ def encode(
         hints: for each column, how many non-zeros the tensor before it has for this input.
         width: of the picture or kernel that the columns are, below 64; 1 where they are neither.
     """
-    columns = min(levels.shape[1], _TRIAL)
+    columns = max(1, min(levels.shape[1], _TRIAL))
     block = levels[: max(1, _TRIAL // columns), :columns]
     block_hints = None if hints is None else hints[:columns]
 
@@ -133,7 +133,9 @@ def encode(
 
     best = min([Scan(False, True, w) for w in {1, width}] + [Scan(True, True, 1)], key=cost)
     best = min(best, best._replace(full=False), key=cost)
-    return bytes([best.byte]) + _encode(levels, bounds, best, hints)
+    data = bytes([best.byte]) + _encode(levels, bounds, best, hints)
+    # Zeros at the end are left out, be they ever so many weights; a reader wants a byte for some.
+    return data.ljust(-(-levels.size // _MOST_PER_BYTE) - 3, b"\0")
 
 
 def decode(
@@ -155,7 +157,7 @@ def decode(
         raise StorageError(f"{len(data)} bytes cannot hold {count} weights")
     scan = Scan.of(data[0])
     rows, columns = reversed(shape) if scan.transposed else shape
-    flat = numbers(np.zeros(count))
+    flat = zeros(count)
     coder, buffer = decoder(data[1:]), octets(data[1:])
     if _walk((rows, columns), flat, bounds, scan, hints, coder, buffer) is None:
         raise StorageError(f"a level lies outside {bounds[0]} to {bounds[1]}")
@@ -202,8 +204,8 @@ def _walk(  # type: ignore[no-untyped-def]
             np.full(_KINDS * _CONTEXTS, _FIRST_WEIGHT),
         ]
     )
-    state, counts = numbers(state), numbers(np.zeros(2 * _ALL * _SLOTS))
-    lines = numbers(np.zeros(5 * (columns + 2 * MARGIN)))
+    state, counts = numbers(state), zeros(2 * _ALL * _SLOTS)
+    lines = zeros(5 * (columns + 2 * MARGIN))
     used = (7, 5) if scan.full else (1, 1)
     sizes = (rows, columns, scan.width, *bounds, *used)
     hints = numbers(np.concatenate([by_row, by_column]))

@@ -68,4 +68,7 @@ def _type(largest: int) -> np.dtype:
 
 
 def _take(reader: Reader, kind: np.dtype, count: int) -> np.ndarray:
-    return np.frombuffer(reader.take(count * kind.itemsize), kind).astype(np.int64)
+    numbers = np.frombuffer(reader.take(count * kind.itemsize), kind).astype(np.int64)
+    if (numbers < 0).any():
+        raise StorageError("the matrix has a number beyond 2⁶³")
+    return numbers

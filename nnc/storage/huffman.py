@@ -18,7 +18,7 @@ import numpy as np
 
 from nnc.storage import bits, relative
 from nnc.storage.bits import Reader
-from nnc.storage.compiled import compiled, numbers, octets
+from nnc.storage.compiled import compiled, numbers, octets, zeros
 from nnc.storage.errors import StorageError
 
 _LONGEST = 31  # bits of a code: what five bits can say
@@ -138,7 +138,7 @@ def _decode(reader: Reader, count: int, alphabet: int) -> np.ndarray:
         return np.full(count, order[0])
     per_length = np.bincount(lengths, minlength=_LONGEST + 1)
     per_length[0] = 0
-    symbols = numbers(np.zeros(count))
+    symbols = zeros(count)
     done = _read(octets(data), numbers(per_length), numbers(order), symbols)
     if not done:
         raise StorageError("the codes are no Huffman codes, or too few")

@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from nnc.storage import bits
+from nnc.storage.errors import StorageError
 
 
 def encode(levels: np.ndarray, bounds: tuple[int, int]) -> bytes:
@@ -28,8 +29,10 @@ def decode(data: bytes, shape: tuple[int, int], bounds: tuple[int, int]) -> np.n
     """The matrix in ``data``, int32, of ``shape``.
 
     Raises:
-        StorageError: the data do not fit the shape.
+        StorageError: the data do not fit the shape or the bounds.
     """
     width = bits.width_of(bounds[1] - bounds[0])
     levels = bits.unpack(data, math.prod(shape), width) + bounds[0]
+    if levels.max(initial=0) > bounds[1]:
+        raise StorageError(f"a level lies outside {bounds[0]} to {bounds[1]}")
     return levels.astype(np.int32).reshape(shape)

@@ -45,7 +45,7 @@ class _Hints:
     def columns(self, entry: Entry) -> np.ndarray | None:
         """The counts by column of a coded tensor, or None where columns and rows do not fit."""
         columns = _matrix(entry.shape)[1]
-        if self._rows is None or columns == 0 or columns % len(self._rows):
+        if self._rows is None or entry.count == 0 or columns % len(self._rows):
             return None
         return self._rows.repeat(columns // len(self._rows))
 
@@ -97,7 +97,7 @@ def to_quantised(file: File, progress: bool) -> Quantised:
             if entry.form == AS_IS:
                 rest[entry.name] = _tensor(numbers, entry)
             elif entry.rest:
-                rest[entry.name] = _tensor(book[numbers], entry)
+                rest[entry.name] = _tensor(book[numbers.ravel()], entry)
             else:
                 codes[entry.name] = torch.from_numpy(numbers.astype(np.int32))
                 books[entry.name] = torch.from_numpy(book)
@@ -257,12 +257,14 @@ def _evenly_spaced(book: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
     if len(sizes) == 0 or not np.isfinite(sizes).all():
         return None
     scale = sizes.min()
-    with np.errstate(over="ignore"):
-        steps = np.rint(book.astype(np.float64) / scale)
-        same = steps * np.float64(scale)
-    if np.abs(steps).max() >= MOST_LEVELS or (same.astype(np.float32) != book).any():
+    nearest = np.rint(book.astype(np.float64) / scale)
+    if np.abs(nearest).max() >= MOST_LEVELS:
         return None
-    return np.array([scale], dtype="<f4"), steps.astype(np.int64)
+    steps = nearest.astype(np.int64)
+    with np.errstate(over="ignore"):
+        same = (steps * np.float64(scale)).astype(np.float32)
+    # Bytes tell -0.0, which no whole number gives, from 0.0.
+    return (np.array([scale], "<f4"), steps) if same.tobytes() == book.tobytes() else None
 
 
 def _numbers(entry: Entry, count: int) -> np.ndarray:

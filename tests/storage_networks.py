@@ -1,8 +1,4 @@
-"""Small networks for the tests of storage, and ways to damage their files."""
-
-import random
-import struct
-import zlib
+"""Small networks for the tests of storage."""
 
 import torch
 
@@ -42,30 +38,3 @@ def _bits(tensor):
     tensor = tensor.detach().contiguous()
     data = tensor.reshape(-1).view(torch.uint8).numpy().tobytes() if tensor.numel() else b""
     return tensor.dtype, tuple(tensor.shape), data
-
-
-def sealed(body):
-    """The bytes of a file with the checksum that fits them."""
-    return bytes(body) + struct.pack("<I", zlib.crc32(bytes(body)))
-
-
-def mutated(data, stream: random.Random):
-    """A file with a few bytes changed, moved, put in or taken out, and the checksum put right."""
-    body = bytearray(data[:-4])
-    for _ in range(stream.choice((1, 1, 1, 2, 4))):
-        at = stream.randrange(4, len(body))
-        kind = stream.randrange(6)
-        if kind == 0:
-            body[at] ^= 1 << stream.randrange(8)
-        elif kind == 1:
-            body[at] = stream.choice((0, 1, 127, 128, 255, stream.randrange(256)))
-        elif kind == 2:
-            body[at:at] = bytes(stream.randrange(256) for _ in range(stream.randrange(1, 9)))
-        elif kind == 3 and len(body) > 40:
-            del body[at : at + stream.randrange(1, 9)]
-        elif kind == 4:
-            body[at:at] = b"\xff" * stream.randrange(1, 9) + b"\x01"
-        else:
-            other = stream.randrange(4, len(body))
-            body[at], body[other] = body[other], body[at]
-    return sealed(body)

@@ -4,7 +4,6 @@ import os
 import re
 import subprocess
 import sys
-from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -264,11 +263,3 @@ def test_bars_carry_their_numbers_and_the_line_its_name():
     assert {text.get_text() for text in axes.texts} == {"1,200", "300", "entropy"}
     colours = [patch.get_facecolor() for patch in axes.patches]
     assert colours[0] != colours[1]
-
-
-def test_an_interval_narrows_bar_by_bar():
-    half = Fraction(1, 2)
-    figure = nnc.plots.interval([(Fraction(0), half, "zero"), (half / 2, half / 2, "not zero")])
-    (axes,) = figure.axes
-    inside = axes.patches[1::2]
-    assert [(bar.get_x(), bar.get_width()) for bar in inside] == [(0, 0.5), (0.25, 0.25)]

@@ -7,7 +7,7 @@ touches matplotlib's global settings (but for :func:`use_style`) or needs a disp
 from nnc.plots.figures import curves, density, histogram, joint, pixels, points, pull
 from nnc.plots.film import Film
 from nnc.plots.page import Badge, Picture, Table, caption, png
-from nnc.plots.storing import bars, interval
+from nnc.plots.storing import bars, levels, narrowing, shares_of, sizes_by_share
 from nnc.plots.style import FIGURE_CSS, LIMITS, PALETTE, use_style
 
 __all__ = [
@@ -23,11 +23,14 @@ __all__ = [
     "curves",
     "density",
     "histogram",
-    "interval",
     "joint",
+    "levels",
+    "narrowing",
     "pixels",
     "png",
     "points",
     "pull",
+    "shares_of",
+    "sizes_by_share",
     "use_style",
 ]

@@ -222,6 +222,8 @@ def _pack(options: argparse.Namespace) -> int:
 
     if not 1 <= options.bits <= 16:
         raise ValueError(f"--bits is {options.bits}, must be from 1 to 16")
+    if options.target.suffix != ".sws":
+        raise ValueError(f"target is {options.target}, must end in .sws")
     quantised = packing.pack(options.source, 2**options.bits, options.prune)
     storage.save(quantised, options.target, precision=options.precision, progress=True)
     _print_size(options.target)

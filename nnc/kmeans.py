@@ -108,6 +108,9 @@ def _pruned(weight: Tensor, share: float) -> Tensor:
 def _settled(values: Tensor, levels: int) -> Tensor:
     """Ascending entries, zero among them. Values that are zero already ask for no other entry."""
     others = values[values != 0]
+    distinct = others.unique()
+    if len(distinct) < levels:  # nothing is to be averaged
+        return torch.cat([distinct, distinct.new_zeros(1)]).sort().values
     low, high = (float(others.min()), float(others.max())) if len(others) else (0.0, 0.0)
     entries = torch.linspace(low, high, levels - 1, dtype=torch.float64)
     entries = torch.cat([entries[entries != 0], entries.new_zeros(1)]).sort().values

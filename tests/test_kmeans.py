@@ -44,9 +44,10 @@ def test_the_error_is_not_larger_than_at_the_start(levels, seed):
     assert (values - book[codes.long()]).square().sum() <= start * (1 + 1e-5)
 
 
-def test_few_distinct_values_that_stand_evenly_are_kept():
-    values = torch.tensor([[0.0, 0.5, -0.5], [1.0, 0.5, 0.0]])
-    codes, book = kmeans(values, 5)
+@pytest.mark.parametrize("levels", [6, 8, 10**12])
+def test_few_distinct_values_are_kept(levels):
+    values = torch.tensor([[-1.0, 0.0, 0.01], [0.02, 0.03, 2.0]])
+    codes, book = kmeans(values, levels)
     assert torch.equal(book[codes.long()], values)
 
 

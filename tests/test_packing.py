@@ -87,6 +87,15 @@ def test_what_cannot_be_packed_is_said_in_one_line(tmp_path, capsys, write, opti
     assert not target.exists()
 
 
+def test_packing_does_not_write_over_its_source(tmp_path, capsys):
+    source = tmp_path / "net.pt"
+    torch.save({"w": torch.ones(2, 2)}, source)
+    before = source.read_bytes()
+    assert cli.main(["pack", str(source), str(source)]) == 2
+    assert "must end in .sws" in capsys.readouterr().err
+    assert source.read_bytes() == before
+
+
 def test_unpacking_needs_the_right_ending(tmp_path, capsys):
     assert cli.main(["unpack", str(tmp_path / "a.sws"), str(tmp_path / "b.pt")]) == 2
     assert "must end in .safetensors" in capsys.readouterr().err

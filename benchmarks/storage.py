@@ -29,6 +29,7 @@ import torch
 
 from nnc import Quantised, lessons, packing, records, storage
 from nnc.kmeans import quantise_kmeans
+from nnc.storage.tensors import signed_levels
 
 COLUMNS = ("raw", "csr", "relative", "huffman", "zlib", "xz", "entropy", "nnc")
 
@@ -57,8 +58,7 @@ def matrices(quantised: Quantised) -> dict[str, np.ndarray]:
     for name, codes in quantised.codes.items():
         if codes.dim() < 2:
             continue
-        rank = quantised.codebooks[name].argsort(stable=True).argsort()
-        found[name] = (rank[codes.long()] - rank[0]).numpy().astype(np.int32)
+        found[name] = signed_levels(codes.numpy(), quantised.codebooks[name].numpy())
     return found
 
 

@@ -8,7 +8,10 @@ import dataclasses
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
+
+if TYPE_CHECKING:
+    from nnc.quantised import Quantised
 
 
 class _Parser(argparse.ArgumentParser):
@@ -226,7 +229,7 @@ def _pack(options: argparse.Namespace) -> int:
         raise ValueError(f"target is {options.target}, must end in .sws")
     quantised = packing.pack(options.source, 2**options.bits, options.prune)
     storage.save(quantised, options.target, precision=options.precision, progress=True)
-    _print_size(options.target)
+    _print_size(options.target, quantised)
     return 0
 
 
@@ -262,10 +265,7 @@ def _inspect(options: argparse.Namespace) -> int:
     return 0
 
 
-def _print_size(path: Path, quantised: Any = None) -> None:
-    from nnc import storage
-
-    quantised = quantised or storage.load(path)
+def _print_size(path: Path, quantised: Quantised) -> None:
     size = path.stat().st_size
     print(
         f"{path}: {size} bytes, {quantised.compression_ratio(size):.1f} times smaller than "

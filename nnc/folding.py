@@ -32,11 +32,15 @@ def fold_batch_norm(model: nn.Module) -> nn.Module:
         A copy in ``eval`` mode, which is the only mode in which the two are equal.
     """
     folded = copy.deepcopy(model).eval()
-    leaves = [module for module in folded.modules() if not list(module.children())]
-    for layer, norm in pairwise(leaves):
+    for layer, norm in pairwise(_leaves(folded)):
         if isinstance(layer, Layer) and isinstance(norm, Norm):
             _fold(layer, norm)
     return folded
+
+
+def _leaves(model: nn.Module) -> list[nn.Module]:
+    """The modules that hold no others, in the order of registration."""
+    return [module for module in model.modules() if not list(module.children())]
 
 
 def _fold(layer: Layer, norm: Norm) -> None:
@@ -131,7 +135,7 @@ def _constants(model: nn.Module, following: Layer, inputs: Tensor, units: int) -
 
 def _of_units(model: nn.Module, layer: Layer) -> list[Tensor]:
     """The parameters with one row per unit: weight, bias, and those of a batch norm behind."""
-    leaves = [module for module in model.modules() if not list(module.children())]
+    leaves = _leaves(model)
     after = leaves[leaves.index(layer) + 1 :][:1]
     norms = [m for m in after if isinstance(m, Norm) and m.affine]
     modules = [layer, *norms]

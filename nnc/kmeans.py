@@ -35,7 +35,7 @@ def kmeans(values: Tensor, levels: int) -> tuple[Tensor, Tensor]:
     flat = values.detach().cpu().double().flatten()
     if not bool(torch.isfinite(flat).all()):
         raise ValueError("values has numbers that are NaN or infinite, must be finite")
-    entries = _settled(flat, levels) if len(flat) else torch.zeros(1, dtype=torch.float64)
+    entries = _settled(flat, levels)
     codes = _nearest(flat, entries)
     used = torch.bincount(codes, minlength=len(entries)) > 0
     used |= entries == 0
@@ -111,7 +111,7 @@ def _settled(values: Tensor, levels: int) -> Tensor:
     distinct = others.unique()
     if len(distinct) < levels:  # nothing is to be averaged
         return torch.cat([distinct, distinct.new_zeros(1)]).sort().values
-    low, high = (float(others.min()), float(others.max())) if len(others) else (0.0, 0.0)
+    low, high = float(distinct[0]), float(distinct[-1])
     entries = torch.linspace(low, high, levels - 1, dtype=torch.float64)
     entries = torch.cat([entries[entries != 0], entries.new_zeros(1)]).sort().values
     for _ in range(ROUNDS):

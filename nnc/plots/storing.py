@@ -124,10 +124,10 @@ def shares_of(parts: Mapping[str, Mapping[str, float]]) -> Figure:
     whole = max(sum(bar.values()) for bar in parts.values())
     for kind, role in zip(kinds, _PARTS, strict=False):
         sizes = np.array([bar.get(kind, 0.0) for bar in parts.values()])
-        bars = axes.barh(place, sizes, 0.7, ends, color=colour(role), label=kind)
+        drawn = axes.barh(place, sizes, 0.7, ends, color=colour(role), label=kind)
         # A number that does not fit into its part is left out.
         texts = [f"{size:,.0f}" if size > 0.07 * whole else "" for size in sizes]
-        axes.bar_label(bars, texts, label_type="center", fontsize=13, color=colour("ground"))
+        axes.bar_label(drawn, texts, label_type="center", fontsize=13, color=colour("ground"))
         ends += sizes
     axes.set(yticks=place, yticklabels=list(parts), xlabel="bytes")
     axes.invert_yaxis()

@@ -5,7 +5,7 @@ interval in two in proportion to the probabilities and keeps the part of what wa
 bytes are written out as soon as they are settled. Source: Martin, "Range encoding" (1979), in the
 form with carries.
 
-A coder is eight whole numbers in a list or array, so that compiled loops can pass it around.
+A coder is six whole numbers in a list or array, so that compiled loops can pass it around.
 """
 
 from __future__ import annotations

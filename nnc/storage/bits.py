@@ -14,6 +14,11 @@ def width_of(largest: int) -> int:
     return int(largest).bit_length()
 
 
+def bytes_of(bits: int) -> int:
+    """Whole bytes that hold so many bits."""
+    return -(-bits // 8)
+
+
 def pack(values: np.ndarray, width: int) -> bytes:
     """Numbers of ``width`` bits one after the other, highest bit first, padded with zeros."""
     shifts = np.arange(width - 1, -1, -1)
@@ -27,7 +32,7 @@ def unpack(data: bytes, count: int, width: int) -> np.ndarray:
     Raises:
         StorageError: the data have another length.
     """
-    needed = -(-count * width // 8)
+    needed = bytes_of(count * width)
     if len(data) != needed:
         raise StorageError(f"{count} numbers of {width} bits take {needed} bytes, not {len(data)}")
     values = np.zeros(count, dtype=np.int64)

@@ -101,7 +101,8 @@ def write(entries: Sequence[Entry], metadata: Mapping[str, str]) -> bytes:
     before = b""
     for entry in entries:
         name = _utf8(entry.name)
-        head.append(_head(entry, _shared(before, name)))
+        shared = _shared(before, name)
+        head.append(_head(entry, shared, name[shared:]))
         before = name
     body = b"".join(entry.numbers + entry.levels for entry in entries)
     data = MAGIC + bytes([VERSION]) + b"".join(head) + body
@@ -184,11 +185,11 @@ def _shared(one: bytes, other: bytes) -> int:
     return next((i for i, equal in enumerate(same) if not equal), min(len(one), len(other)))
 
 
-def _head(entry: Entry, shared: int) -> bytes:
-    name = entry.name.encode()
+def _head(entry: Entry, shared: int, suffix: bytes) -> bytes:
+    """An entry's head; its name is what it shares with the name before, and the suffix."""
     parts = [
         varint(shared),
-        _text(name[shared:]),
+        _text(suffix),
         bytes([_FORMS.index(entry.form) + _REST * (entry.rest and entry.form != AS_IS)]),
         bytes([16 * _NAMES.index(entry.kind) + _NAMES.index(entry.stored)]),
         varint(len(entry.shape)),

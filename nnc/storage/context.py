@@ -11,6 +11,7 @@ every step; the mixing follows Mahoney, "Adaptive weighing of context models" (2
 
 from __future__ import annotations
 
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -39,7 +40,6 @@ _SLOT = STATE
 _ODDS = _SLOT + _CONTEXTS
 _RATE = _ODDS + _CONTEXTS
 _WEIGHT = _RATE + _KINDS
-_END = _WEIGHT + _KINDS * _CONTEXTS
 
 
 class Scan(NamedTuple):
@@ -127,13 +127,19 @@ def encode(
     block = levels[: max(1, _TRIAL // columns), :columns]
     block_hints = None if hints is None else hints[:columns]
 
+    @cache
+    def tried(scan: Scan) -> bytes:
+        return _encode(block, bounds, scan, block_hints)
+
     def cost(scan: Scan) -> float:
-        needed = len(_encode(block, bounds, scan, block_hints))
+        needed = len(tried(scan))
         return needed * 1.02 if scan.full and levels.size > _LARGE else needed
 
     best = min([Scan(False, True, w) for w in {1, width}] + [Scan(True, True, 1)], key=cost)
     best = min(best, best._replace(full=False), key=cost)
-    data = bytes([best.byte]) + _encode(levels, bounds, best, hints)
+    whole = block.size == levels.size
+    coded = tried(best) if whole else _encode(levels, bounds, best, hints)
+    data = bytes([best.byte]) + coded
     # Zeros at the end are left out, be they ever so many weights; a reader wants a byte for some.
     return data.ljust(-(-levels.size // _MOST_PER_BYTE) - 3, b"\0")
 

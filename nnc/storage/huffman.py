@@ -77,11 +77,17 @@ def _lengths(counts: np.ndarray) -> np.ndarray:
     return lengths
 
 
+def _canonical(lengths: np.ndarray) -> np.ndarray:
+    """The symbols that have codes, shorter codes first."""
+    symbols = np.flatnonzero(lengths)
+    return symbols[np.argsort(lengths[symbols], kind="stable")]
+
+
 def _codes(lengths: np.ndarray) -> np.ndarray:
     """The canonical code of each symbol."""
     codes = np.zeros(len(lengths), dtype=np.int64)
     code, before = 0, 0
-    for symbol in sorted(np.flatnonzero(lengths), key=lambda s: (lengths[s], s)):
+    for symbol in _canonical(lengths):
         code <<= int(lengths[symbol]) - before
         codes[symbol], before = code, int(lengths[symbol])
         code += 1
@@ -109,8 +115,8 @@ def _best(gaps: np.ndarray, values: np.ndarray, bounds: tuple[int, int]) -> tupl
 
 def _bytes(counts: np.ndarray) -> int:
     """Number of bytes of the table and of symbols that occur so often."""
-    data = -(-int(counts @ code_lengths(counts)) // 8)
-    return -(-5 * len(counts) // 8) + len(bits.varint(data)) + data
+    data = bits.bytes_of(int(counts @ code_lengths(counts)))
+    return bits.bytes_of(5 * len(counts)) + len(bits.varint(data)) + data
 
 
 def _encode(symbols: np.ndarray, alphabet: int) -> bytes:
@@ -131,9 +137,9 @@ def _encode(symbols: np.ndarray, alphabet: int) -> bytes:
 
 def _decode(reader: Reader, count: int, alphabet: int) -> np.ndarray:
     """``count`` symbols of an alphabet, int64."""
-    lengths = bits.unpack(reader.take(-(-alphabet * 5 // 8)), alphabet, 5)
+    lengths = bits.unpack(reader.take(bits.bytes_of(5 * alphabet)), alphabet, 5)
     data = reader.take(reader.varint())
-    order = np.array(sorted(np.flatnonzero(lengths), key=lambda s: (lengths[s], s)), dtype=np.int64)
+    order = _canonical(lengths)
     if len(order) == 1 and not data:
         return np.full(count, order[0])
     per_length = np.bincount(lengths, minlength=_LONGEST + 1)

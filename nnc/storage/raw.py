@@ -22,7 +22,7 @@ def encode(levels: np.ndarray, bounds: tuple[int, int]) -> bytes:
 
 def size(levels: np.ndarray, bounds: tuple[int, int]) -> int:
     """Number of bytes that ``encode`` would give."""
-    return -(-levels.size * bits.width_of(bounds[1] - bounds[0]) // 8)
+    return bits.bytes_of(levels.size * bits.width_of(bounds[1] - bounds[0]))
 
 
 def decode(data: bytes, shape: tuple[int, int], bounds: tuple[int, int]) -> np.ndarray:

@@ -36,7 +36,7 @@ def size(levels: np.ndarray, bounds: tuple[int, int]) -> int:
     width = _best_width(gaps, bounds)
     count = count_entries(gaps, width)
     widths = (width, bits.width_of(bounds[1] - bounds[0]))
-    return 1 + len(bits.varint(count)) + sum(-(-count * w // 8) for w in widths)
+    return 1 + len(bits.varint(count)) + sum(bits.bytes_of(count * w) for w in widths)
 
 
 def _best_width(gaps: np.ndarray, bounds: tuple[int, int]) -> int:
@@ -51,7 +51,7 @@ def decode(data: bytes, shape: tuple[int, int], bounds: tuple[int, int]) -> np.n
         StorageError: the entries do not fit the shape.
     """
     width, count, reader = read_head(data, shape)
-    gap = bits.unpack(reader.take(-(-count * width // 8)), count, width)
+    gap = bits.unpack(reader.take(bits.bytes_of(count * width)), count, width)
     value = bits.unpack(reader.rest(), count, bits.width_of(bounds[1] - bounds[0]))
     return join(gap, value + bounds[0], shape, bounds)
 

@@ -122,8 +122,8 @@ def _decoded(
                 book, levels = job.result() if job else _decode(entry, hints.columns(entry))
                 if entry.form != AS_IS and not entry.rest:
                     hints.take(entry, levels)
-                    order = np.argsort(book, kind="stable")
-                    levels = order[levels + np.flatnonzero(order == 0)[0]]
+                    order, zero = _ascending(book)
+                    levels = order[levels + zero]
                 yield entry, book, levels.reshape(entry.shape)
             except StorageError as error:
                 pool.shutdown(cancel_futures=True)
@@ -134,6 +134,25 @@ def _needs_hints(entry: Entry) -> bool:
     return entry.form == "context" and not entry.rest and context.uses_hints(entry.levels)
 
 
+def signed_levels(codes: np.ndarray, book: np.ndarray) -> np.ndarray:
+    """For every code the rank of its value in the codebook, less the rank of code 0; int32."""
+    order, zero = _ascending(book)
+    return (_inverse(order) - np.int32(zero))[codes]
+
+
+def _ascending(book: np.ndarray) -> tuple[np.ndarray, int]:
+    """The codes by ascending value, equal ones by code, and the place of code 0 among them."""
+    order = np.argsort(book, kind="stable")
+    return order, int(np.flatnonzero(order == 0)[0])
+
+
+def _inverse(order: np.ndarray) -> np.ndarray:
+    """The place of each number in an order of all of them, int32."""
+    places = np.empty(len(order), dtype=np.int32)
+    places[order] = np.arange(len(order), dtype=np.int32)
+    return places
+
+
 def _levels(
     name: str, codes: np.ndarray, book: np.ndarray, precision: Precision
 ) -> tuple[Entry, np.ndarray, tuple[int, int]]:
@@ -141,10 +160,9 @@ def _levels(
     if len(book) > MOST_LEVELS:
         raise StorageError(f"{name!r} has {len(book)} levels, the format has room for 65,536")
     stored, numbers, values = _store_book(name, book, precision)
-    rank = np.empty(len(values), dtype=np.int32)
-    rank[np.argsort(values, kind="stable")] = np.arange(len(values), dtype=np.int32)
-    levels = (rank[codes] - rank[0]).reshape(_matrix(codes.shape))
-    bounds = (-int(rank[0]), len(values) - 1 - int(rank[0]))
+    levels = signed_levels(codes, values).reshape(_matrix(codes.shape))
+    zero = _ascending(values)[1]
+    bounds = (-zero, len(values) - 1 - zero)
     head = Entry(name, codes.shape, "raw", False, "float32", stored, len(book), numbers, b"")
     return head, levels, bounds
 
@@ -176,7 +194,7 @@ def _decode(entry: Entry, hints: np.ndarray | None) -> tuple[np.ndarray, np.ndar
     if not entry.rest:
         if book.dtype != np.float32 or not np.isfinite(book).all() or book[0] != 0:
             raise StorageError("the codebook must be float32, finite, and start with 0")
-        below = int(np.flatnonzero(np.argsort(book, kind="stable") == 0)[0])
+        below = _ascending(book)[1]
     shape, bounds = _matrix(entry.shape), (-below, entry.book - 1 - below)
     if entry.count == 0 or entry.book == 1:
         return book, np.zeros(shape, dtype=np.int32)
@@ -195,16 +213,13 @@ def _of_rest(name: str, tensor: Tensor, precision: Precision) -> Entry:
     array = (tensor.view(torch.int16) if kind == "bfloat16" else tensor).numpy()
     stored, array = _narrowed(name, array, kind, precision)
     plain = Entry(name, array.shape, AS_IS, True, kind, stored, 0, array.tobytes(), b"")
-    patterns = array.view(f"u{array.itemsize}") if array.ndim else array.reshape(1)
-    patterns = patterns.view(f"u{array.itemsize}").ravel()
+    patterns = array.reshape(-1).view(f"u{array.itemsize}")
     values, codes, counts = np.unique(patterns, return_inverse=True, return_counts=True)
     if not 1 <= len(values) <= _FEW:
         return plain
     # The most frequent value takes the part of zero.
     order = np.argsort(-counts, kind="stable")
-    rank = np.empty(len(order), dtype=np.int32)
-    rank[order] = np.arange(len(order), dtype=np.int32)
-    levels = rank[codes].reshape(_matrix(array.shape))
+    levels = _inverse(order)[codes].reshape(_matrix(array.shape))
     form, data = _smallest(levels, (0, len(values) - 1), array.shape, None)
     coded = Entry(
         name, array.shape, form, True, kind, stored, len(values), values[order].tobytes(), data

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -73,6 +74,45 @@ class LeNet5Caffe(nn.Module):
         features = nn.functional.max_pool2d(self.conv1(images), 2)
         features = nn.functional.max_pool2d(self.conv2(features), 2)
         return self.fc2(torch.relu(self.fc1(features.flatten(1))))
+
+
+class MLP(nn.Module):
+    """Fully connected layers with ReLU between, from 28 × 28 pixels to 10 classes.
+
+    With 1200 and 1200 hidden units and dropout it is the teacher, with 800 and 800 the student of
+    Hinton, Vinyals and Dean, "Distilling the knowledge in a neural network" (2015), section 3.
+
+    Args:
+        hidden: units of each hidden layer.
+        dropout: probability with which a hidden unit is left out in training.
+        input_dropout: the same for a pixel.
+    """
+
+    input_shape = (1, 28, 28)
+
+    def __init__(self, *hidden: int, dropout: float = 0.0, input_dropout: float = 0.0) -> None:
+        super().__init__()
+        sizes = (784, *hidden, 10)
+        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(sizes))
+        self.dropout, self.input_dropout = dropout, input_dropout
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits of a batch.
+
+        Args:
+            images: floating point, N × 1 × 28 × 28, pixels in [0, 1].
+
+        Returns:
+            Logits, N × 10.
+
+        Raises:
+            ValueError: the images have another shape or an integer type.
+        """
+        _check_images(images, self.input_shape)
+        values = nn.functional.dropout(images.flatten(1), self.input_dropout, self.training)
+        for layer in self.layers[:-1]:
+            values = nn.functional.dropout(torch.relu(layer(values)), self.dropout, self.training)
+        return self.layers[-1](values)
 
 
 # Output channels of the 3 × 3 convolutions; "pool" halves height and width.
@@ -196,6 +236,34 @@ def prunable_weights(model: nn.Module) -> dict[str, nn.Parameter]:
 def count_parameters(model: nn.Module) -> int:
     """Number of scalars in all parameters of a model; buffers do not count."""
     return sum(parameter.numel() for parameter in model.parameters())
+
+
+def count_operations(model: nn.Module) -> int:
+    """Multiplications with a weight that one image takes in convolutions and linear layers.
+
+    Args:
+        model: a network with an ``input_shape``, channels × height × width.
+    """
+    total = 0
+
+    def add(layer: nn.Module, _: tuple[Tensor, ...], output: Tensor) -> None:
+        nonlocal total
+        weight = layer.weight
+        assert isinstance(weight, Tensor)
+        # Each entry of the output is one weighted sum over a row of the weight.
+        total += output[0].numel() * weight[0].numel()
+
+    layers = [module for module in model.modules() if isinstance(module, nn.Conv2d | nn.Linear)]
+    hooks = [layer.register_forward_hook(add) for layer in layers]
+    was_training = model.training
+    try:
+        with torch.no_grad():
+            model.eval()(torch.zeros(1, *model.input_shape))  # type: ignore[misc]
+    finally:
+        model.train(was_training)
+        for hook in hooks:
+            hook.remove()
+    return total
 
 
 def _check_images(images: Tensor, expected: tuple[int, ...]) -> None:

@@ -14,7 +14,7 @@ class Quantised:
     """Weights as codes into codebooks: ``weight[i] = codebook[codes[i]]``, code 0 being zero.
 
     Args:
-        codes: name → int32 tensor of the weight's shape.
+        codes: name → int32 tensor of the weight's shape; empty for a network as it is.
         codebooks: name → float32 tensor, K values in units of weights, the first exactly 0.
         rest: every other entry of the network's ``state_dict`` (biases, buffers), unquantised.
 
@@ -27,8 +27,6 @@ class Quantised:
     rest: Mapping[str, Tensor]
 
     def __post_init__(self) -> None:
-        if not self.codes:
-            raise ValueError("codes is empty, needs at least one weight tensor")
         if self.codes.keys() != self.codebooks.keys():
             raise ValueError(
                 f"codebooks has the names {sorted(self.codebooks)}, must have those of codes, "

@@ -19,6 +19,7 @@ from tqdm.auto import tqdm
 
 from nnc.checkpoints import CheckpointFile, Interruption
 from nnc.data import Split, as_input
+from nnc.streams import stream
 
 History = list[dict[str, float]]
 
@@ -29,6 +30,7 @@ class Batch(NamedTuple):
     images: Tensor  # floating point, N × C × H × W, after augmentation
     labels: Tensor  # int64, N
     indices: Tensor  # int64, N, positions in the training split: the key to stored soft targets
+    epoch: int = 0  # from 0; with views it says which one the images are from
 
 
 class Scheduler(Protocol):
@@ -65,6 +67,8 @@ def fit(
     scheduler: Scheduler | None = None,
     validation: Split | None = None,
     augment: Callable[[Tensor, torch.Generator], Tensor] | None = None,
+    views: Callable[[int], Tensor] | None = None,
+    shuffle: bool = True,
     measure: Callable[[int], dict[str, float]] | None = None,
     seed: int = 0,
     checkpoint: Path | None = None,
@@ -93,6 +97,9 @@ def fit(
         validation: where given, its accuracy is part of each epoch's row.
         augment: from uint8 images and a generator to images of the same type; it sees the batch
             of all processes, so that their number changes nothing.
+        views: from the epoch (from 0) to the images that it learns from, in place of ``train``'s
+            and of their shape: a schedule of augmentations that several runs share.
+        shuffle: whether each epoch has an order of its own; else that of ``train``.
         measure: called with the epoch (from 1) when it ends; what it returns joins that row.
         seed: of order, augmentation and dropout. Initial weights are the caller's.
         checkpoint: a file to resume from where it exists, and to keep up to date.
@@ -130,13 +137,14 @@ def fit(
         for position in range(start, epochs * steps):
             epoch, step = divmod(position, steps)
             if step == 0 or position == start:
-                order = torch.randperm(len(train), generator=_generator(seed, epoch))
+                order = _order(len(train), seed, epoch, shuffle)
+                pool = train.images if views is None else _view(views(epoch), train)
             _seed_everything(seed, epoch, step, accelerator.process_index)
             index = order[step * batch_size : (step + 1) * batch_size]
-            images = train.images[index]
+            images = pool[index]
             if augment is not None:
-                images = augment(images, _generator(seed, epoch, step))
-            batch = _share(images, train.labels[index], index, model, accelerator)
+                images = augment(images, stream(seed, epoch, step))
+            batch = _share(images, train.labels[index], index, epoch, model, accelerator)
             model.train()
             terms = _terms(
                 wrapped, batch, largest_label, loss, penalty, position / (epochs * steps)
@@ -225,19 +233,31 @@ def _check(train: Split, epochs: int, batch_size: int, processes: int) -> None:
         )
 
 
-def _generator(*key: int) -> torch.Generator:
-    """An independent random stream for every key, as NumPy's SeedSequence derives them."""
-    word = int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0])
-    return torch.Generator().manual_seed(word >> 1)
+def _order(count: int, seed: int, epoch: int, shuffle: bool) -> Tensor:
+    return torch.randperm(count, generator=stream(seed, epoch)) if shuffle else torch.arange(count)
+
+
+def _view(images: Tensor, train: Split) -> Tensor:
+    if images.dtype != torch.uint8 or images.shape != train.images.shape:
+        raise ValueError(
+            f"views gave {images.dtype} of shape {tuple(images.shape)}, must give torch.uint8 of "
+            f"the shape of the training images, {tuple(train.images.shape)}"
+        )
+    return images
 
 
 def _seed_everything(seed: int, epoch: int, step: int, process: int) -> None:
     """Seed torch's global stream, which dropout draws from, for this one step."""
-    torch.manual_seed(_generator(seed, epoch, step, process).initial_seed())
+    torch.manual_seed(stream(seed, epoch, step, process).initial_seed())
 
 
 def _share(
-    images: Tensor, labels: Tensor, index: Tensor, model: nn.Module, accelerator: Any
+    images: Tensor,
+    labels: Tensor,
+    index: Tensor,
+    epoch: int,
+    model: nn.Module,
+    accelerator: Any,
 ) -> Batch:
     """This process's slice of a step that was drawn and augmented for all processes."""
     size = len(index) // accelerator.num_processes
@@ -247,6 +267,7 @@ def _share(
         as_input(images[mine]).to(like.device, like.dtype),
         labels[mine].to(like.device),
         index[mine],
+        epoch,
     )
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from nnc.hints import did_you_mean
-from nnc.recipes import lenet300_sws
+from nnc.recipes import lenet300_sws, mnist_kd, students, vgg
 from nnc.recipes.job import Job, Outcome, Recipe
 
-RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in (lenet300_sws.RECIPE,)}
+RECIPES: dict[str, Recipe] = {
+    recipe.name: recipe
+    for recipe in (lenet300_sws.RECIPE, vgg.RECIPE, *students.RECIPES, *mnist_kd.RECIPES)
+}
 
 __all__ = ["RECIPES", "Job", "Outcome", "Recipe", "get"]
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from nnc.files import atomic_write
+from nnc.files import read_arrays, save_arrays
 from nnc.priors import GaussianMixturePrior
 
 LIMIT = 1.0  # weights are counted between ± this; what lies outside counts in the last bin
@@ -45,7 +43,7 @@ class Film:
     ) -> None:
         """Write the frame of an epoch; writing it again replaces it."""
         mixture = prior.mixture()
-        _save(
+        save_arrays(
             self._folder / f"{epoch:04d}.npz",
             joint=joint_counts(initial, current),
             means=mixture.means.numpy(),
@@ -55,11 +53,11 @@ class Film:
 
     def save(self, path: Path) -> tuple[Path, ...]:
         """Put all frames into one file, stacked, and return its path."""
-        frames = [_read(frame) for frame in sorted(self._folder.glob("*.npz"))]
+        frames = [read_arrays(frame) for frame in sorted(self._folder.glob("*.npz"))]
         if not frames:
             return ()
-        _save(path, **{key: np.stack([frame[key] for frame in frames]) for key in frames[0]})
-        return (path,)
+        stacked = {key: np.stack([frame[key] for frame in frames]) for key in frames[0]}
+        return (save_arrays(path, **stacked),)
 
 
 def joint_counts(initial: Sequence[Tensor], current: Sequence[Tensor]) -> np.ndarray:
@@ -73,15 +71,3 @@ def joint_counts(initial: Sequence[Tensor], current: Sequence[Tensor]) -> np.nda
 
 def _bins(weights: Tensor) -> Tensor:
     return ((weights + LIMIT) / (2 * LIMIT) * BINS).long().clamp(0, BINS - 1)
-
-
-def _save(path: Path, **arrays: Any) -> None:
-    buffer = io.BytesIO()
-    # No allow_pickle here: before numpy 2.1 it would be stored as one more array.
-    np.savez_compressed(buffer, **arrays)
-    atomic_write(path, buffer.getvalue())
-
-
-def _read(path: Path) -> dict[str, np.ndarray]:
-    with np.load(path, allow_pickle=False) as frame:
-        return dict(frame)

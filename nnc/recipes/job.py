@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ class Job:
         progress: whether to draw progress bars.
         dense: a file that keeps the outcome of step 1 for other runs of the same data, seed and
             settings of step 1, or None.
+        runs: the folder of all runs, in which teachers are found and kept.
     """
 
     data: Dataset
@@ -34,6 +35,12 @@ class Job:
     searching: bool = False
     progress: bool = True
     dense: Path | None = None
+    runs: Path = Path("runs")
+
+    def of(self, recipe: str, seed: int) -> Job:
+        """The job of another recipe on the same data, in the folder that ``nnc run`` gives it."""
+        folder = self.runs / recipe / self.data.name / f"seed-{seed}"
+        return dataclasses.replace(self, seed=seed, folder=folder)
 
 
 @dataclass(frozen=True)
@@ -44,15 +51,22 @@ class Outcome:
         metrics: final figures; accuracies and sparsity as fractions, sizes in bytes.
         history: per stage, one row per epoch.
         sizes: number of images by use: train, validation, test.
-        network: the stored network's file, inside the job's folder.
+        network: the network's file, inside the job's folder.
         extras: other files inside the job's folder that belong to a record (seed 0 alone).
+        stored: whether a record keeps the network, or its SHA-256 alone because of its size.
     """
 
     metrics: dict[str, float]
     history: dict[str, list[dict[str, float]]]
     sizes: dict[str, int]
     network: Path
-    extras: tuple[Path, ...] = field(default=())
+    extras: tuple[Path, ...] = ()
+    stored: bool = True
+
+
+def validation_accuracy(metrics: dict[str, float]) -> float:
+    """What a search maximises unless the recipe says otherwise."""
+    return metrics["validation_accuracy"]
 
 
 @dataclass(frozen=True)
@@ -66,8 +80,10 @@ class Recipe:
         model: builds the architecture that a stored network is loaded into.
         settings: a frozen dataclass, the values that the record was made with.
         run: settings and job in, outcome out; resumes in the job's folder.
-        suggest: an Optuna trial in, settings out: the space that a search covers.
+        suggest: an Optuna trial in, settings out: the space that a search covers; None where
+            there is nothing to search.
         score: metrics of a searching run in, the number that the search maximises out.
+        first: parameters of the trials that a search begins with.
     """
 
     name: str
@@ -76,8 +92,9 @@ class Recipe:
     model: Callable[[], nn.Module]
     settings: Any
     run: Callable[[Any, Job], Outcome]
-    suggest: Callable[[Any], Any]
-    score: Callable[[dict[str, float]], float]
+    suggest: Callable[[Any], Any] | None = None
+    score: Callable[[dict[str, float]], float] = validation_accuracy
+    first: Sequence[Mapping[str, Any]] = ()
 
 
 def digest(settings: Any, prefixes: tuple[str, ...] = ("",), without: tuple[str, ...] = ()) -> str:

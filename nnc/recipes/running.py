@@ -59,7 +59,7 @@ def run(
             "seed": seed,
             "metrics": outcome.metrics,
             "history": _rounded(outcome.history),
-            "file": outcome.network.name,
+            "file": outcome.network.name if outcome.stored else None,
             "sha256": records.sha256(outcome.network),
             "extras": [path.name for path in outcome.extras],
             # A resumed run's epochs carry their own times.

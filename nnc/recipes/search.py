@@ -39,6 +39,8 @@ def search(
     """
     from optuna.trial import TrialState
 
+    if recipe.suggest is None:
+        raise ValueError(f"recipe is {recipe.name!r}, which has nothing to search")
     study = open_study(recipe, study_file)
     folder = study_file.with_suffix("")
     ends = time.monotonic() + 3600 * hours
@@ -66,7 +68,7 @@ def search(
         study.tell(trial, score)
         print(
             f"trial {trial.number}: score {score:.4f}, "
-            f"accuracy {metrics['validation_accuracy']:.4f}, sparsity {metrics['sparsity']:.4f}",
+            f"validation accuracy {metrics['validation_accuracy']:.4f}, {trial.params}",
             flush=True,
         )
 
@@ -79,13 +81,16 @@ def open_study(recipe: Recipe, study_file: Path) -> Any:
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study_file.parent.mkdir(parents=True, exist_ok=True)
-    return optuna.create_study(
+    study = optuna.create_study(
         study_name=recipe.name,
         storage=JournalStorage(JournalFileBackend(str(study_file))),
         direction="maximize",
         load_if_exists=True,
         sampler=optuna.samplers.TPESampler(multivariate=True, constant_liar=True),
     )
+    for parameters in recipe.first:
+        study.enqueue_trial(dict(parameters), skip_if_exists=True)
+    return study
 
 
 def export(recipe: Recipe, data: Dataset, study_file: Path, target: Path) -> int:

@@ -1,4 +1,4 @@
-"""Networks of the VGG family on CIFAR-10 by labels alone: the teacher and the plain student.
+"""Networks of the VGG family on CIFAR-10: the teacher, and what teacher and students share.
 
 The schedule of Smith and Topin, "Super-convergence" (2018): stochastic gradient descent whose
 learning rate rises to one peak and falls linearly to zero.
@@ -8,15 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
+import safetensors.torch
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from nnc.augment import random_crop, random_flip
-from nnc.data import split_validation
-from nnc.models import VGG
-from nnc.recipes.job import Job, digest
+from nnc.data import Split, split_validation
+from nnc.files import atomic_write, save_arrays
+from nnc.models import VGG, vgg13
+from nnc.recipes.job import Job, Outcome, Recipe, digest
+from nnc.recipes.scoring import describe, score
+from nnc.teaching import Views, teacher_logits
 from nnc.training import History, fit
+
+_WRONG = 4  # thumbnails of images that the teacher gets wrong, beside two of each class
 
 
 @dataclass(frozen=True)
@@ -33,9 +41,50 @@ class Settings:
     crop: int = 4  # pixels padded by reflection before the crop
 
 
-def train(name: str, build: Callable[[], VGG], settings: Settings, job: Job) -> tuple[VGG, History]:
-    """A network trained on labels; resumes from ``train.checkpoint`` in the job's folder."""
-    training, validation = split_validation(job.data.train, settings.validation, seed=0)
+def run(settings: Settings, job: Job) -> Outcome:
+    """Train the teacher; the record keeps its SHA-256 and what it says of the test images."""
+    training, validation = splits(settings, job)
+    model, history = train(settings, job)
+    network = job.folder / "network.safetensors"
+    state = {name: value.cpu().contiguous() for name, value in model.state_dict().items()}
+    atomic_write(network, safetensors.torch.save(state))
+    scored, kind = (validation, "validation") if job.searching else (job.data.test, "test")
+    logits = answers(model, scored, job, kind)
+    sizes = {"train": len(training), "validation": len(validation), "test": len(job.data.test)}
+    return Outcome(
+        score(logits, scored.labels, kind, job.data.classes) | describe(model),
+        {"train": history},
+        sizes,
+        network,
+        () if job.searching else (_keep_answers(logits, job),),
+        stored=False,
+    )
+
+
+def train(settings: Settings, job: Job) -> tuple[VGG, History]:
+    """The teacher, trained on labels; resumes from ``train.checkpoint`` in the job's folder."""
+    training, validation = splits(settings, job)
+
+    def augment(images: Tensor, generator: torch.Generator) -> Tensor:
+        return random_flip(random_crop(images, settings.crop, generator), generator)
+
+    return fit_vgg("vgg13", vgg13, settings, job, training, validation=validation, augment=augment)
+
+
+def splits(settings: Settings, job: Job) -> tuple[Split, Split]:
+    """Training and validation images, the same ones for teacher and students."""
+    return split_validation(job.data.train, settings.validation, seed=0)
+
+
+def fit_vgg(
+    name: str,
+    build: Callable[[], VGG],
+    settings: Settings,
+    job: Job,
+    training: Split,
+    **arguments: Any,
+) -> tuple[VGG, History]:
+    """A network by the schedule that teacher and students share."""
     torch.manual_seed(job.seed)
     # Convolutions on processors are faster with the channels innermost.
     model = build().to(memory_format=torch.channels_last)
@@ -60,16 +109,54 @@ def train(name: str, build: Callable[[], VGG], settings: Settings, job: Job) -> 
             anneal_strategy="linear",
             cycle_momentum=False,
         ),
-        validation=validation,
-        augment=lambda images, generator: augment(settings, images, generator),
         seed=job.seed,
         checkpoint=job.folder / "train.checkpoint",
         run=f"{name} on {job.data.fingerprint[:12]}, {digest(settings)}",
         progress=job.progress,
+        **arguments,
     )
     return model, history
 
 
-def augment(settings: Settings, images: Tensor, generator: torch.Generator) -> Tensor:
-    """A crop after padding by reflection, and a mirror image for every second one."""
-    return random_flip(random_crop(images, settings.crop, generator), generator)
+def answers(model: nn.Module, split: Split, job: Job, kind: str) -> Tensor:
+    """A teacher's logits for images as they are, float32, kept beside its checkpoint."""
+    views = Views(split, count=1)
+    return teacher_logits(model, views, job.folder / kind, job.progress)[0].float()
+
+
+def _keep_answers(logits: Tensor, job: Job) -> Any:
+    """Logits and labels of the test images, and a few of the images, for the book's figures."""
+    labels = job.data.test.labels
+    chosen = instructive(logits, labels)
+    return save_arrays(
+        job.folder / "answers.npz",
+        logits=logits.half().numpy(),
+        labels=labels.numpy().astype(np.uint8),
+        chosen=chosen.numpy(),
+        thumbnails=job.data.test.images[chosen].numpy(),
+    )
+
+
+def instructive(logits: Tensor, labels: Tensor) -> Tensor:
+    """Positions of 24 images to show, told by rule and not by taste.
+
+    Of each class the first image that is recognised, and the recognised one whose prediction has
+    the largest entropy; then the first four that are not recognised.
+    """
+    log_probabilities = logits.log_softmax(dim=1)
+    entropy = -(log_probabilities.exp() * log_probabilities).sum(dim=1)
+    right = logits.argmax(dim=1) == labels
+    of_class = [torch.nonzero(right & (labels == label)).flatten() for label in range(10)]
+    first = torch.stack([members[0] for members in of_class])
+    doubtful = torch.stack([members[entropy[members].argmax()] for members in of_class])
+    return torch.cat([first, doubtful, torch.nonzero(~right).flatten()[:_WRONG]])
+
+
+RECIPE = Recipe(
+    name="vgg13",
+    summary="the teacher: VGG-13 on labels, one run",
+    dataset="cifar10-jpeg",
+    model=vgg13,
+    settings=Settings(),
+    run=run,
+)

@@ -9,8 +9,8 @@ A record is ``<recipe>.json`` with the keys
 ``environment``  versions, device, number of threads, commit
 ``runs``         per seed: ``seed``; ``metrics`` (accuracies and sparsity as fractions, sizes in
                  bytes); ``history`` (per stage a row per epoch); ``file`` (the stored network,
-                 relative to this folder, or null) and its ``sha256``; ``extras`` (other files);
-                 ``seconds``
+                 relative to this folder, or null where it is too large) and its ``sha256``;
+                 ``extras`` (other files, of seed 0 alone); ``seconds``
 
 Beside it, ``<recipe>/`` holds the files, and ``<recipe>.trials.json`` the trials of its search.
 """
@@ -29,7 +29,7 @@ from typing import Any
 import numpy as np
 
 from nnc import storage
-from nnc.files import atomic_write
+from nnc.files import atomic_write, read_arrays
 from nnc.hints import did_you_mean
 from nnc.quantised import Quantised
 
@@ -84,8 +84,7 @@ def arrays(recipe: str, name: str, seed: int = 0) -> dict[str, np.ndarray]:
         raise ValueError(
             f"name is {name!r}, run {seed} of {recipe} has {', '.join(extras) or 'none'}"
         )
-    with np.load(FOLDER / extras[name]) as stored:
-        return {key: stored[key] for key in stored.files}
+    return read_arrays(FOLDER / extras[name])
 
 
 def trials(recipe: str) -> list[dict[str, Any]]:
@@ -152,7 +151,7 @@ def verify(recipe: str) -> list[str]:
         wrong += [
             f"{where}: {key} is recorded as {run['metrics'][key]}, the file has {value}"
             for key, value in found.items()
-            if abs(run["metrics"][key] - value) > 1e-9 * abs(value)
+            if key in run["metrics"] and abs(run["metrics"][key] - value) > 1e-9 * abs(value)
         ]
     return wrong
 
@@ -202,10 +201,11 @@ def _copy_files(recipe: str, folder: Path, run: dict[str, Any]) -> dict[str, Any
     """Copy a run's files under names that carry the seed; only seed 0 keeps its extras."""
     target = FOLDER / recipe
     copied = dict(run, extras=[])
-    source = folder / run["file"]
-    copied["file"] = f"{recipe}/seed-{run['seed']}{source.suffix}"
     target.mkdir(exist_ok=True)
-    shutil.copyfile(source, FOLDER / copied["file"])
+    if run["file"] is not None:
+        source = folder / run["file"]
+        copied["file"] = f"{recipe}/seed-{run['seed']}{source.suffix}"
+        shutil.copyfile(source, FOLDER / copied["file"])
     if run["seed"] == 0:
         for extra in run["extras"]:
             shutil.copyfile(folder / extra, target / extra)

@@ -1,0 +1,271 @@
+"""Hinton's experiments on MNIST: a student beside its teacher, and digits it never saw.
+
+Teacher of 1200 and 1200 hidden units with dropout, on digits shifted by up to two pixels; students
+of 800 and 800 without either, on the digits as they are. Source: Hinton, Vinyals and Dean (2015),
+section 3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from nnc import storage
+from nnc.augment import random_shift
+from nnc.data import Split, split_validation
+from nnc.files import save_arrays
+from nnc.models import MLP, count_parameters
+from nnc.recipes.job import Job, Outcome, Recipe, digest
+from nnc.recipes.scoring import store
+from nnc.streams import stream
+from nnc.teaching import Distillation, Views, shuffle_wrong_classes, teacher_logits
+from nnc.training import Batch, History, cross_entropy, fit, predict
+
+Loss = Callable[[Tensor, Batch], Tensor]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Every choice. Learning rates are AdamW's at the peak of one cycle."""
+
+    validation: int = 5000  # training images set aside
+    batch_size: int = 128
+    learning_rate: float = 2e-3
+    teacher_epochs: int = 30
+    teacher_shift: int = 2  # pixels
+    teacher_dropout: float = 0.5
+    teacher_input_dropout: float = 0.2
+    student_epochs: int = 20
+    temperature: float = 20.0
+    alpha: float = 0.9
+    smoothing: float = 0.1  # of the control that smooths labels
+    kept: str = "0123456789"  # digits in the transfer set
+
+
+def teacher_of(settings: Settings, job: Job) -> tuple[MLP, History]:
+    """The teacher of a seed, trained where it is not there yet."""
+    training, validation = split_validation(job.data.train, settings.validation, seed=0)
+    torch.manual_seed(job.seed)
+    model = MLP(
+        1200, 1200, dropout=settings.teacher_dropout, input_dropout=settings.teacher_input_dropout
+    )
+    history = _fit(
+        "teacher",
+        model,
+        settings,
+        job,
+        training,
+        validation,
+        settings.teacher_epochs,
+        ("teacher", "validation", "batch", "learning"),
+        augment=lambda images, generator: random_shift(images, settings.teacher_shift, generator),
+    )
+    return model, history
+
+
+def run(settings: Settings, job: Job) -> Outcome:
+    """The teacher, and four students: labels, teacher, smoothed labels, shuffled teacher."""
+    training, validation = split_validation(job.data.train, settings.validation, seed=0)
+    teacher, teacher_history = teacher_of(settings, job)
+    said = _answers(teacher, training, job, "training")
+    shuffled = shuffle_wrong_classes(said, training.labels, stream(job.seed, 1))
+
+    def smoothed(logits: Tensor, batch: Batch) -> Tensor:
+        return nn.functional.cross_entropy(logits, batch.labels, label_smoothing=settings.smoothing)
+
+    losses: dict[str, Loss] = {
+        "plain": cross_entropy,
+        "smoothed": smoothed,
+        "shuffled": _distillation(settings, shuffled),
+        "distilled": _distillation(settings, said),
+    }
+    scored, kind = (validation, "validation") if job.searching else (job.data.test, "test")
+    spoken = predict(teacher, scored)
+    history = {"teacher": teacher_history}
+    metrics = {"teacher_accuracy": _accuracy(spoken, scored)}
+    for name, loss in losses.items():
+        student, history[name] = _student(name, loss, settings, job, training, validation)
+        network = store(student, job.folder)
+        logits = predict(storage.load(network).load_into(student), scored)
+        metrics[f"{name}_accuracy"] = _accuracy(logits, scored)
+        metrics[f"{name}_agreement"] = _share(logits.argmax(1) == spoken.argmax(1))
+    metrics[f"{kind}_accuracy"] = metrics.pop("distilled_accuracy")
+    metrics["parameters"] = count_parameters(student)
+    metrics["teacher_parameters"] = count_parameters(teacher)
+    metrics["file_bytes"] = network.stat().st_size
+    everything = _answers(teacher, job.data.train, job, "all").half().numpy()
+    answers = save_arrays(job.folder / "training_answers.npz", logits=everything)
+    sizes = _sizes(training, validation, job)
+    return Outcome(metrics, history, sizes, network, (answers,), stored=job.seed == 0)
+
+
+def run_without(settings: Settings, job: Job) -> Outcome:
+    """A student of the teacher alone, on a transfer set that lacks some digits.
+
+    It is scored as it is, and with one number added to the logits of either all missing digits or
+    all present ones, whichever are fewer; the number is chosen on validation images.
+    """
+    training, validation = split_validation(job.data.train, settings.validation, seed=0)
+    teacher_job = job.of("mnist-kd", job.seed)
+    teacher, _ = teacher_of(settings, teacher_job)
+    said = _answers(teacher, training, teacher_job, "training")
+    kept = torch.tensor([int(digit) for digit in settings.kept])
+    present = torch.isin(training.labels, kept)
+    student, history = _student(
+        "distilled",
+        _distillation(settings, said[present]),
+        settings,
+        job,
+        training.take(present),
+        validation,
+    )
+    network = store(student, job.folder)
+    student = storage.load(network).load_into(student)
+    missing = torch.tensor([digit for digit in range(10) if str(digit) not in settings.kept])
+    moved = missing if len(missing) < len(kept) else kept
+    shift = best_shift(predict(student, validation), validation.labels, moved)
+    scored, kind = (validation, "validation") if job.searching else (job.data.test, "test")
+    before, after = predict(student, scored), predict(student, scored)
+    after[:, moved] += shift
+    metrics = {
+        f"{kind}_accuracy": _accuracy(after, scored),
+        "uncorrected_accuracy": _accuracy(before, scored),
+        "shift": shift,
+        "teacher_accuracy": _accuracy(predict(teacher, scored), scored),
+        "parameters": count_parameters(student),
+        **_errors_on(missing, scored, before=before, after=after),
+    }
+    sizes = _sizes(training.take(present), validation, job)
+    return Outcome(metrics, {"distilled": history}, sizes, network, stored=False)
+
+
+def best_shift(logits: Tensor, labels: Tensor, classes: Tensor) -> float:
+    """The number that, added to the logits of some classes, gives the fewest errors.
+
+    Every error depends on one threshold per image, so the numbers between neighbouring thresholds
+    are all that can differ; of equally good ones the middle of the widest gap is taken.
+
+    Args:
+        logits: N × C.
+        labels: int64, N.
+        classes: int64, the classes that are moved together, not all of them.
+    """
+    others = torch.ones(logits.shape[1], dtype=torch.bool)
+    others[classes] = False
+    values = logits.double()
+    # Above its threshold an image is given to the best of the moved classes, below to another.
+    best_moved, best_other = values[:, classes].max(dim=1), values[:, others].max(dim=1)
+    threshold, order = (best_other.values - best_moved.values).sort()
+    right_above = (classes[best_moved.indices] == labels)[order].long()
+    right_below = (torch.nonzero(others).flatten()[best_other.indices] == labels)[order].long()
+    # Entry i: right answers when i thresholds lie below the number.
+    right = torch.cat([torch.zeros(1, dtype=torch.int64), right_above.cumsum(0)])
+    right += right_below.sum() - torch.cat([right[:1], right_below.cumsum(0)])
+    edges = torch.cat([threshold[:1] - 1, threshold, threshold[-1:] + 1])
+    widths = edges.diff()
+    widths[right < right.max()] = -1
+    place = int(widths.argmax())
+    return float((edges[place] + edges[place + 1]) / 2)
+
+
+def _student(
+    name: str, loss: Loss, settings: Settings, job: Job, training: Split, validation: Split
+) -> tuple[nn.Module, History]:
+    torch.manual_seed(job.seed)
+    model = MLP(800, 800)
+    history = _fit(
+        name, model, settings, job, training, validation, settings.student_epochs, ("",), loss=loss
+    )
+    return model, history
+
+
+def _fit(
+    name: str,
+    model: nn.Module,
+    settings: Settings,
+    job: Job,
+    training: Split,
+    validation: Split,
+    epochs: int,
+    depends_on: tuple[str, ...],
+    **arguments: Any,
+) -> History:
+    optimiser = torch.optim.AdamW(model.parameters(), lr=settings.learning_rate)
+    return fit(
+        model,
+        training,
+        optimiser=optimiser,
+        epochs=epochs,
+        batch_size=settings.batch_size,
+        scheduler=torch.optim.lr_scheduler.OneCycleLR(
+            optimiser,
+            settings.learning_rate,
+            total_steps=epochs * (len(training) // settings.batch_size),
+            pct_start=0.1,
+        ),
+        validation=validation,
+        seed=job.seed,
+        checkpoint=job.folder / f"{name}.checkpoint",
+        run=f"mnist-kd {name} on {job.data.fingerprint[:12]}, {digest(settings, depends_on)}",
+        progress=job.progress,
+        **arguments,
+    )
+
+
+def _distillation(settings: Settings, said: Tensor) -> Distillation:
+    return Distillation(said, temperature=settings.temperature, alpha=settings.alpha)
+
+
+def _answers(teacher: nn.Module, split: Split, job: Job, name: str) -> Tensor:
+    """The teacher's logits for images as they are, float32, kept beside its checkpoint."""
+    return teacher_logits(teacher, Views(split, 1), job.folder / name, job.progress)[0].float()
+
+
+def _accuracy(logits: Tensor, split: Split) -> float:
+    return _share(logits.argmax(dim=1) == split.labels)
+
+
+def _share(values: Tensor) -> float:
+    return values.double().mean().item()
+
+
+def _errors_on(missing: Tensor, split: Split, **logits: Tensor) -> dict[str, float]:
+    """Errors on the digits that were missing, before and after the correction, and their number."""
+    chosen = torch.isin(split.labels, missing)
+    wrong = {
+        f"missing_errors_{name}": float((values.argmax(1) != split.labels)[chosen].sum())
+        for name, values in logits.items()
+    }
+    return {"missing_images": float(chosen.sum()), **wrong}
+
+
+def _sizes(training: Split, validation: Split, job: Job) -> dict[str, int]:
+    return {"train": len(training), "validation": len(validation), "test": len(job.data.test)}
+
+
+def _recipe(name: str, summary: str, run: Callable[[Any, Job], Outcome], **chosen: Any) -> Recipe:
+    return Recipe(
+        name=name,
+        summary=summary,
+        dataset="mnist",
+        model=lambda: MLP(800, 800),
+        settings=Settings(**chosen),
+        run=run,
+    )
+
+
+RECIPES = (
+    _recipe("mnist-kd", "800-800 taught by 1200-1200, and two controls", run),
+    _recipe(
+        "mnist-kd-without-3", "the same on a transfer set without any 3", run_without,
+        kept="012456789", alpha=1.0,
+    ),
+    _recipe(
+        "mnist-kd-7-and-8", "the same on a transfer set of 7s and 8s alone", run_without,
+        kept="78", alpha=1.0,
+    ),
+)  # fmt: skip

@@ -1,0 +1,125 @@
+"""MiniVGG on CIFAR-10: by labels, by labels and the teacher, by the teacher alone.
+
+All students see the same schedule of augmented views, have the same optimiser and number of
+steps, and differ in the loss alone; seeds vary initial weights and order. Source of the method:
+Hinton, Vinyals and Dean (2015).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from nnc import storage
+from nnc.data import Split, split_validation
+from nnc.files import save_arrays
+from nnc.models import mini_vgg
+from nnc.recipes import vgg
+from nnc.recipes.job import Job, Outcome, Recipe
+from nnc.recipes.scoring import describe, score, store
+from nnc.teaching import Distillation, Views, teacher_logits
+from nnc.training import cross_entropy, predict
+
+_TRIAL_EPOCHS = 2  # of a search: a rough ranking, and all that two processors can afford
+
+
+@dataclass(frozen=True)
+class Settings(vgg.Settings):
+    """Every choice of a student's training, besides the teacher's own."""
+
+    epochs: int = 8
+    views: int = 5  # epoch e sees view e mod 5
+    share: float = 1.0  # of the training images, every class in proportion
+    temperature: float = 4.0
+    alpha: float = 0.0  # weight of the teacher: 0 is the baseline, 1 reads no label
+
+
+def run(settings: Settings, job: Job) -> Outcome:
+    """Train a student; where there is no teacher yet, it is trained first."""
+    training, validation = vgg.splits(settings, job)
+    if settings.share < 1:
+        _, training = split_validation(training, round(settings.share * len(training)), seed=1)
+    teacher_job = job.of("vgg13", 0)
+    teacher, _ = vgg.train(vgg.Settings(validation=settings.validation), teacher_job)
+    views = Views(training, settings.views, crop=settings.crop, flip=True)
+    loss: Any = cross_entropy
+    if settings.alpha:
+        folder = teacher_job.folder / f"views-{len(training)}"
+        said = teacher_logits(teacher, views, folder, job.progress)
+        loss = Distillation(said, temperature=settings.temperature, alpha=settings.alpha)
+    model, history = vgg.fit_vgg(
+        "mini_vgg", mini_vgg, settings, job, training, loss=loss, views=views,
+        validation=validation,
+    )  # fmt: skip
+    network = store(model, job.folder)
+    kind: str = "validation" if job.searching else "test"
+    scored: Split = validation if job.searching else job.data.test
+    logits = predict(storage.load(network).load_into(mini_vgg()), scored)
+    said_then = vgg.answers(teacher, scored, teacher_job, kind)
+    return Outcome(
+        score(logits, scored.labels, kind, job.data.classes, said_then)
+        | describe(model)
+        | {"file_bytes": network.stat().st_size},
+        {"train": history},
+        {"train": len(training), "validation": len(validation), "test": len(job.data.test)},
+        network,
+        (save_arrays(job.folder / "answers.npz", logits=logits.half().numpy()),),
+        stored=job.seed == 0,
+    )
+
+
+def suggest_baseline(trial: Any) -> Settings:
+    """The space of the baseline: its optimiser."""
+    return Settings(
+        epochs=_TRIAL_EPOCHS,
+        learning_rate=trial.suggest_categorical("learning_rate", (0.05, 0.1, 0.2, 0.4)),
+        weight_decay=trial.suggest_categorical("weight_decay", (1e-4, 5e-4, 1e-3)),
+    )
+
+
+def suggest_distilled(trial: Any) -> Settings:
+    """The space of the distilled student: temperature and alpha, with the baseline's optimiser."""
+    return Settings(
+        epochs=_TRIAL_EPOCHS,
+        temperature=trial.suggest_categorical("temperature", (1.0, 2.0, 4.0, 8.0, 16.0)),
+        alpha=trial.suggest_categorical("alpha", (0.5, 0.9)),
+    )
+
+
+# As many trials for one as for the other.
+_BASELINE_TRIALS = (
+    *({"learning_rate": rate, "weight_decay": 5e-4} for rate in (0.05, 0.1, 0.2, 0.4)),
+    *({"learning_rate": 0.1, "weight_decay": decay} for decay in (1e-4, 1e-3)),
+)
+_DISTILLED_TRIALS = (
+    *({"temperature": temperature, "alpha": 0.9} for temperature in (1.0, 2.0, 4.0, 8.0, 16.0)),
+    {"temperature": 4.0, "alpha": 0.5},
+)
+
+
+def _recipe(name: str, summary: str, search: dict[str, Any] | None = None, **chosen: Any) -> Recipe:
+    return Recipe(
+        name=name,
+        summary=summary,
+        dataset="cifar10-jpeg",
+        model=mini_vgg,
+        settings=Settings(**chosen),
+        run=run,
+        **(search or {}),
+    )
+
+
+RECIPES = (
+    _recipe(
+        "mini-vgg",
+        "MiniVGG on labels: the baseline",
+        {"suggest": suggest_baseline, "first": _BASELINE_TRIALS},
+    ),
+    _recipe(
+        "mini-vgg-kd",
+        "MiniVGG on labels and on the teacher",
+        {"suggest": suggest_distilled, "first": _DISTILLED_TRIALS},
+        alpha=0.9,
+    ),
+    _recipe("mini-vgg-kd-unlabelled", "MiniVGG on the teacher alone", alpha=1.0),
+)

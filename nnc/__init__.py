@@ -6,15 +6,18 @@ listed here; plots, widgets, records and recipes are imported by their own names
 
 from nnc import storage
 from nnc.augment import random_crop, random_flip, random_shift
+from nnc.calibration import Reliability, reliability
 from nnc.data import Dataset, Split, as_input, load, split_validation
 from nnc.folding import fold_batch_norm, fold_empty_units
 from nnc.kmeans import code_rest, kmeans, quantise_kmeans
 from nnc.losses import distillation_loss, soft_targets
 from nnc.models import (
+    MLP,
     VGG,
     LeNet5Caffe,
     LeNet300100,
     count_layers,
+    count_operations,
     count_parameters,
     mini_vgg,
     prunable_weights,
@@ -33,6 +36,7 @@ from nnc.priors import (
 )
 from nnc.pruning import assign, freeze, merge, quantise, unfreeze
 from nnc.quantised import Quantised
+from nnc.teaching import Distillation, Views, shuffle_wrong_classes, teacher_logits
 from nnc.training import Batch, cross_entropy, evaluate, fit, predict
 
 __version__ = "0.1.0"
@@ -41,20 +45,25 @@ __all__ = [
     "Batch",
     "Beta",
     "Dataset",
+    "Distillation",
     "Gamma",
     "GaussianMixturePrior",
     "GaussianPrior",
     "HyperPriors",
     "LeNet300100",
     "LeNet5Caffe",
+    "MLP",
     "Mixture",
     "Quantised",
+    "Reliability",
     "Split",
     "VGG",
+    "Views",
     "as_input",
     "assign",
     "code_rest",
     "count_layers",
+    "count_operations",
     "count_parameters",
     "cross_entropy",
     "distillation_loss",
@@ -74,9 +83,12 @@ __all__ = [
     "random_crop",
     "random_flip",
     "random_shift",
+    "reliability",
+    "shuffle_wrong_classes",
     "soft_targets",
     "split_validation",
     "storage",
+    "teacher_logits",
     "unfreeze",
     "vgg11",
     "vgg13",

@@ -3,9 +3,11 @@ import torch
 from torch import nn
 
 from nnc.models import (
+    MLP,
     LeNet5Caffe,
     LeNet300100,
     count_layers,
+    count_operations,
     count_parameters,
     mini_vgg,
     prunable_weights,
@@ -91,3 +93,33 @@ def test_mini_vgg_gives_ten_logits_and_refuses_other_images():
     assert model(torch.rand(2, 3, 32, 32)).shape == (2, 10)
     with pytest.raises(ValueError, match="expected N × 3 × 32 × 32"):
         model(torch.rand(2, 3, 28, 28))
+
+
+@pytest.mark.parametrize(
+    ("hidden", "parameters"), [((1200, 1200), 2_395_210), ((800, 800), 1_276_810)]
+)
+def test_hintons_networks(hidden, parameters):
+    assert count_parameters(MLP(*hidden)) == parameters
+    assert MLP(*hidden)(torch.rand(2, 1, 28, 28)).shape == (2, 10)
+
+
+def test_dropout_is_for_training_alone():
+    model = MLP(50, dropout=0.5, input_dropout=0.2)
+    images = torch.rand(4, 1, 28, 28)
+    assert not torch.equal(model(images), model(images))
+    model.eval()
+    assert torch.equal(model(images), model(images))
+
+
+def test_operations_by_hand():
+    assert count_operations(LeNet300100()) == 784 * 300 + 300 * 100 + 100 * 10
+    convolutions = 20 * 24**2 * 25 + 50 * 8**2 * 20 * 25
+    assert count_operations(LeNet5Caffe()) == convolutions + 800 * 500 + 500 * 10
+
+
+def test_counting_leaves_a_network_as_it_was():
+    model = mini_vgg()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    count_operations(model)
+    assert model.training
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())

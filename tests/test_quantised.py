@@ -84,7 +84,6 @@ def test_from_state_dict_names_what_is_missing() -> None:
 @pytest.mark.parametrize(
     ("codes", "codebooks", "rest", "message"),
     [
-        ({}, {}, {}, "codes is empty"),
         ({"w": codes_of([[0]])}, {"v": torch.zeros(1)}, {}, "codebooks has the names"),
         ({"w": codes_of([[0]])}, {}, {}, "codebooks has the names"),
         ({"w": codes_of([[0]])}, {"w": torch.zeros(1)}, {"w": torch.ones(1)}, "rest has"),

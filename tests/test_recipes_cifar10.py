@@ -8,7 +8,7 @@ import torch
 from nnc import models, records
 from nnc.data import Dataset, Split
 from nnc.files import read_arrays
-from nnc.recipes import get, students, vgg
+from nnc.recipes import get, original, students, vgg
 from nnc.recipes.running import run
 
 SMALL = (4, "pool", 4, "pool", 4, "pool", 4, "pool", 8, "pool")
@@ -30,17 +30,21 @@ def small(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(vgg, "vgg13", lambda: models.VGG(SMALL))
     monkeypatch.setattr(students, "mini_vgg", lambda: models.VGG(SMALL))
+    monkeypatch.setattr(original, "mini_vgg", lambda: models.VGG(SMALL))
 
 
 def train(name, data, folder, seed=0, **settings):
     recipe = get(name)
     changed = recipe.settings.__class__(
-        **{**vars(recipe.settings), "validation": 40, "batch_size": 40, **settings}
+        **{**vars(recipe.settings), "validation": 40, "batch_size": 16, **settings}
     )
     return run(recipe, changed, data, seed, folder, progress=False)["run"]
 
 
-@pytest.mark.parametrize("name", [recipe.name for recipe in students.RECIPES])
+ALL = [recipe.name for recipe in (*students.RECIPES, *original.RECIPES)]
+
+
+@pytest.mark.parametrize("name", ALL)
 def test_a_student_is_trained_stored_and_scored(name, data, tmp_path):
     done = train(name, data, tmp_path / "run", epochs=2)
     metrics = done["metrics"]

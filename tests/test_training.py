@@ -322,3 +322,61 @@ def test_import_takes_no_device_and_draws_nothing():
         "assert not {'matplotlib.pyplot', 'accelerate', 'optuna'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_views_give_the_images_of_each_epoch_and_the_loss_is_told_which(train):
+    seen = []
+
+    def loss(logits, batch):
+        seen.append((batch.epoch, batch.images.mean().item()))
+        return nnc.cross_entropy(logits, batch)
+
+    def views(epoch):
+        return torch.full_like(train.images, 51 * epoch)
+
+    fit(small(), train, loss=loss, views=views, epochs=3, batch_size=20)
+    assert [epoch for epoch, _ in seen] == [0, 0, 1, 1, 2, 2]
+    assert [mean for _, mean in seen] == pytest.approx([0, 0, 0.2, 0.2, 0.4, 0.4])
+
+
+def test_views_and_order_are_the_same_after_a_stop(train, tmp_path):
+    def views(epoch):
+        return train.images // (epoch + 1)
+
+    whole, stopped = small(), small()
+    fit(whole, train, views=views, epochs=3)
+
+    class StopError(Exception):
+        pass
+
+    def fragile(logits, batch):
+        if batch.epoch == 1 and tmp_path.joinpath("first").exists() is False:
+            tmp_path.joinpath("first").touch()
+            raise StopError
+        return nnc.cross_entropy(logits, batch)
+
+    checkpoint = tmp_path / "run.checkpoint"
+    with pytest.raises(StopError):
+        fit(stopped, train, loss=fragile, views=views, epochs=3, checkpoint=checkpoint)
+    again = small()
+    fit(again, train, loss=fragile, views=views, epochs=3, checkpoint=checkpoint)
+    assert torch.equal(whole[1].weight, again[1].weight)
+
+
+@pytest.mark.parametrize(
+    "wrong", [torch.zeros(40, 1, 2, 2), torch.zeros(39, 1, 2, 2, dtype=torch.uint8)]
+)
+def test_views_of_another_shape_or_type_are_refused(train, wrong):
+    with pytest.raises(ValueError, match="views gave"):
+        fit(small(), train, views=lambda epoch: wrong)
+
+
+def test_without_shuffling_the_order_is_the_splits(train):
+    seen = []
+
+    def loss(logits, batch):
+        seen.extend(batch.indices.tolist())
+        return nnc.cross_entropy(logits, batch)
+
+    fit(small(), train, loss=loss, shuffle=False)
+    assert seen == [*range(40), *range(40)]

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from nnc.hints import did_you_mean
-from nnc.recipes import lenet300_sws, mnist_kd, students, vgg
+from nnc.recipes import lenet300_sws, mnist_kd, original, students, vgg
 from nnc.recipes.job import Job, Outcome, Recipe
 
 RECIPES: dict[str, Recipe] = {
     recipe.name: recipe
-    for recipe in (lenet300_sws.RECIPE, vgg.RECIPE, *students.RECIPES, *mnist_kd.RECIPES)
+    for recipe in (
+        *(vgg.RECIPE, *students.RECIPES, *original.RECIPES),
+        *(*mnist_kd.RECIPES, lenet300_sws.RECIPE),
+    )
 }
 
 __all__ = ["RECIPES", "Job", "Outcome", "Recipe", "get"]

@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from torch import nn
+
 from nnc import storage
 from nnc.data import Split, split_validation
 from nnc.files import save_arrays
@@ -18,7 +20,7 @@ from nnc.recipes import vgg
 from nnc.recipes.job import Job, Outcome, Recipe
 from nnc.recipes.scoring import describe, score, store
 from nnc.teaching import Distillation, Views, teacher_logits
-from nnc.training import cross_entropy, predict
+from nnc.training import History, cross_entropy, predict
 
 _TRIAL_EPOCHS = 2  # of a search: a rough ranking, and all that two processors can afford
 
@@ -36,11 +38,10 @@ class Settings(vgg.Settings):
 
 def run(settings: Settings, job: Job) -> Outcome:
     """Train a student; where there is no teacher yet, it is trained first."""
-    training, validation = vgg.splits(settings, job)
+    training, validation = vgg.splits(settings.validation, job)
     if settings.share < 1:
         _, training = split_validation(training, round(settings.share * len(training)), seed=1)
-    teacher_job = job.of("vgg13", 0)
-    teacher, _ = vgg.train(vgg.Settings(validation=settings.validation), teacher_job)
+    teacher, teacher_job = teacher_of(settings.validation, job)
     views = Views(training, settings.views, crop=settings.crop, flip=True)
     loss: Any = cross_entropy
     if settings.alpha:
@@ -51,13 +52,31 @@ def run(settings: Settings, job: Job) -> Outcome:
         "mini_vgg", mini_vgg, settings, job, training, loss=loss, views=views,
         validation=validation,
     )  # fmt: skip
+    return finish(model, history, training, validation, teacher, teacher_job, job)
+
+
+def teacher_of(validation: int, job: Job) -> tuple[nn.Module, Job]:
+    """The one teacher of all students, and the job that trained it or now does."""
+    teacher_job = job.of("vgg13", 0)
+    return vgg.train(vgg.Settings(validation=validation), teacher_job)[0], teacher_job
+
+
+def finish(
+    model: nn.Module,
+    history: History,
+    training: Split,
+    validation: Split,
+    teacher: nn.Module,
+    teacher_job: Job,
+    job: Job,
+) -> Outcome:
+    """Store a student, read it back and score it: on the test set, unless this is a search."""
     network = store(model, job.folder)
-    kind: str = "validation" if job.searching else "test"
-    scored: Split = validation if job.searching else job.data.test
+    kind, scored = ("validation", validation) if job.searching else ("test", job.data.test)
     logits = predict(storage.load(network).load_into(mini_vgg()), scored)
-    said_then = vgg.answers(teacher, scored, teacher_job, kind)
+    said = vgg.answers(teacher, scored, teacher_job, kind)
     return Outcome(
-        score(logits, scored.labels, kind, job.data.classes, said_then)
+        score(logits, scored.labels, kind, job.data.classes, said)
         | describe(model)
         | {"file_bytes": network.stat().st_size},
         {"train": history},
@@ -122,4 +141,8 @@ RECIPES = (
         alpha=0.9,
     ),
     _recipe("mini-vgg-kd-unlabelled", "MiniVGG on the teacher alone", alpha=1.0),
+    _recipe("mini-vgg-tenth", "MiniVGG on a tenth of the images", share=0.1, epochs=30),
+    _recipe(
+        "mini-vgg-kd-tenth", "the same, distilled on that tenth", share=0.1, epochs=30, alpha=0.9
+    ),
 )

@@ -43,7 +43,7 @@ class Settings:
 
 def run(settings: Settings, job: Job) -> Outcome:
     """Train the teacher; the record keeps its SHA-256 and what it says of the test images."""
-    training, validation = splits(settings, job)
+    training, validation = splits(settings.validation, job)
     model, history = train(settings, job)
     network = job.folder / "network.safetensors"
     state = {name: value.cpu().contiguous() for name, value in model.state_dict().items()}
@@ -63,7 +63,7 @@ def run(settings: Settings, job: Job) -> Outcome:
 
 def train(settings: Settings, job: Job) -> tuple[VGG, History]:
     """The teacher, trained on labels; resumes from ``train.checkpoint`` in the job's folder."""
-    training, validation = splits(settings, job)
+    training, validation = splits(settings.validation, job)
 
     def augment(images: Tensor, generator: torch.Generator) -> Tensor:
         return random_flip(random_crop(images, settings.crop, generator), generator)
@@ -71,9 +71,9 @@ def train(settings: Settings, job: Job) -> tuple[VGG, History]:
     return fit_vgg("vgg13", vgg13, settings, job, training, validation=validation, augment=augment)
 
 
-def splits(settings: Settings, job: Job) -> tuple[Split, Split]:
+def splits(validation: int, job: Job) -> tuple[Split, Split]:
     """Training and validation images, the same ones for teacher and students."""
-    return split_validation(job.data.train, settings.validation, seed=0)
+    return split_validation(job.data.train, validation, seed=0)
 
 
 def fit_vgg(

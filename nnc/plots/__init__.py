@@ -8,6 +8,15 @@ from nnc.plots.figures import curves, density, histogram, joint, pixels, points,
 from nnc.plots.film import Film
 from nnc.plots.page import Badge, Picture, Table, caption, png
 from nnc.plots.storing import bars, levels, narrowing, shares_of, sizes_by_share
+from nnc.plots.students import (
+    by_temperature,
+    gains,
+    histories,
+    reliability,
+    seeds,
+    similarity,
+    soft_targets,
+)
 from nnc.plots.style import FIGURE_CSS, LIMITS, PALETTE, use_style
 
 __all__ = [
@@ -19,10 +28,13 @@ __all__ = [
     "Picture",
     "Table",
     "bars",
+    "by_temperature",
     "caption",
     "curves",
     "density",
+    "gains",
     "histogram",
+    "histories",
     "joint",
     "levels",
     "narrowing",
@@ -30,7 +42,11 @@ __all__ = [
     "png",
     "points",
     "pull",
+    "reliability",
+    "seeds",
     "shares_of",
+    "similarity",
     "sizes_by_share",
+    "soft_targets",
     "use_style",
 ]

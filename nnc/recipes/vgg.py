@@ -141,7 +141,7 @@ def instructive(logits: Tensor, labels: Tensor) -> Tensor:
     """Positions of 24 images to show, told by rule and not by taste.
 
     Of each class the first image that is recognised, and the recognised one whose prediction has
-    the largest entropy; then the first four that are not recognised.
+    the largest entropy; then the four wrong answers of which the teacher is surest.
     """
     log_probabilities = logits.log_softmax(dim=1)
     entropy = -(log_probabilities.exp() * log_probabilities).sum(dim=1)
@@ -149,7 +149,9 @@ def instructive(logits: Tensor, labels: Tensor) -> Tensor:
     of_class = [torch.nonzero(right & (labels == label)).flatten() for label in range(10)]
     first = torch.stack([members[0] for members in of_class])
     doubtful = torch.stack([members[entropy[members].argmax()] for members in of_class])
-    return torch.cat([first, doubtful, torch.nonzero(~right).flatten()[:_WRONG]])
+    wrong = torch.nonzero(~right).flatten()
+    surest = log_probabilities[wrong].amax(dim=1).argsort(descending=True)
+    return torch.cat([first, doubtful, wrong[surest[:_WRONG]]])
 
 
 RECIPE = Recipe(

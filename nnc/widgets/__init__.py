@@ -1,5 +1,6 @@
 """Interactive figures: live in Jupyter and Colab, and in the published page with no kernel."""
 
 from nnc.widgets.prior import Prior
+from nnc.widgets.temperature import Temperature
 
-__all__ = ["Prior"]
+__all__ = ["Prior", "Temperature"]

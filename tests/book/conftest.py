@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from notebooks import ROOT
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 SITE = Path(os.environ.get("NNC_SITE", ROOT / "_build" / "html")).resolve()
 # The last five keep Chromium from calling home, which an offline machine would log as errors.
@@ -63,3 +63,29 @@ def browser() -> Iterator[Browser]:
         running = playwright.chromium.launch(executable_path=found, args=CHROMIUM_ARGUMENTS)
         yield running
         running.close()
+
+
+@pytest.fixture
+def shown(browser: Browser, tmp_path: Path) -> Iterator[Callable[..., Page]]:
+    """A function that opens a page with what is given in its body, and fails on any error in it."""
+    faults: list[str] = []
+    contexts: list[BrowserContext] = []
+
+    def show(body: str, width: int = 1280, **settings: Any) -> Page:
+        path = tmp_path / "page.html"
+        path.write_text(
+            f'<!doctype html><html lang="en" data-theme="light"><meta charset="utf-8">'
+            f'<meta name="viewport" content="width=device-width"><title>t</title>{body}</html>',
+            encoding="utf-8",
+        )
+        contexts.append(browser.new_context(viewport={"width": width, "height": 900}, **settings))
+        page = contexts[-1].new_page()
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        page.on("console", lambda message: faults.append(message.text))
+        page.goto(path.as_uri())
+        return page
+
+    yield show
+    for context in contexts:
+        context.close()
+    assert faults == []

@@ -17,31 +17,6 @@ MODULE = Path(nnc.widgets.__file__).with_name("prior.js")
 HOST = ROOT / "book" / "_static" / "widget-host.js"
 
 
-@pytest.fixture
-def shown(browser, tmp_path):
-    """A function that opens a page with what is given in its body, and fails on any error in it."""
-    faults, contexts = [], []
-
-    def show(body, width=1280, **settings):
-        path = tmp_path / "page.html"
-        path.write_text(
-            f'<!doctype html><html lang="en" data-theme="light"><meta charset="utf-8">'
-            f'<meta name="viewport" content="width=device-width"><title>t</title>{body}</html>',
-            encoding="utf-8",
-        )
-        contexts.append(browser.new_context(viewport={"width": width, "height": 900}, **settings))
-        page = contexts[-1].new_page()
-        page.on("pageerror", lambda error: faults.append(str(error)))
-        page.on("console", lambda message: faults.append(message.text))
-        page.goto(path.as_uri())
-        return page
-
-    yield show
-    for context in contexts:
-        context.close()
-    assert faults == []
-
-
 def prior_page(**traits):
     names = ("means", "sigmas", "pi_0", "weights", "palette", "_esm", "_css")
     widget = Prior(**traits)

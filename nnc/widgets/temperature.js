@@ -1,0 +1,196 @@
+// The figure "Temperature": a teacher's soft targets for an image, from one-hot to uniform.
+
+const LIMITS = [0.5, 100]; // of T, on a logarithmic scale
+const STEPS = 200; // of the slider
+const FLOOR = 1e-6; // the left end of the logarithmic scale of probabilities
+
+// Mathematics: the same as nnc.soft_targets, to 1e-9
+
+/** softmax(logits / T), with the largest logit taken out. */
+export function softTargets(logits, temperature) {
+  const top = Math.max(...logits);
+  const parts = logits.map((value) => Math.exp((value - top) / temperature));
+  const sum = parts.reduce((total, part) => total + part, 0);
+  return parts.map((part) => part / sum);
+}
+
+/** In bits; a class without probability adds nothing. */
+export function entropy(probabilities) {
+  return probabilities.reduce((sum, p) => sum - (p > 0 ? p * Math.log2(p) : 0), 0);
+}
+
+/** From 0 to STEPS to a temperature, and back. */
+export const temperatureAt = (place) => LIMITS[0] * (LIMITS[1] / LIMITS[0]) ** (place / STEPS);
+export const placeOf = (temperature) =>
+  Math.round((STEPS * Math.log(temperature / LIMITS[0])) / Math.log(LIMITS[1] / LIMITS[0]));
+
+/** Three digits, and powers of ten for what is very small. */
+export function shown(p) {
+  if (p >= 0.0005) return p.toFixed(3);
+  if (p < 1e-99) return "0";
+  const [digits, power] = p.toExponential(0).split("e-");
+  return `${digits} · 10⁻${[...power].map((c) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[c]).join("")}`;
+}
+
+// Small helpers
+
+function add(parent, tag, attributes = {}, content = "") {
+  const node = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
+  node.textContent = content;
+  parent.append(node);
+  return node;
+}
+
+const kindOf = (data) => (data.startsWith("/9j/") ? "image/jpeg" : "image/png");
+const degrees = (t) => (t < 9.95 ? t.toFixed(1) : t.toFixed(0));
+
+// The figure
+
+let figures = 0; // radio buttons of one figure share a name that no other has
+
+function render({ model, el }) {
+  const [classes, logits, labels] = ["classes", "logits", "labels"].map((name) => model.get(name));
+  const thumbnails = model.get("thumbnails");
+  const group = `nnc-temperature-${(figures += 1)}`;
+  let timer = null;
+  let logarithmic = false;
+
+  const root = add(el, "div", { class: "nnc-figure nnc-temperature", role: "group" });
+  root.setAttribute("aria-label", "Interactive figure: soft targets at a temperature");
+
+  const choice = add(root, "fieldset", { class: thumbnails.length ? "pictures" : "names" });
+  add(choice, "legend", {}, "Image, named by its label");
+  const radios = labels.map((label, index) => {
+    const holder = add(choice, "label", { title: classes[label] });
+    const input = add(holder, "input", { type: "radio", name: group, value: index });
+    input.setAttribute("aria-label", `image ${index + 1}, ${classes[label]}`);
+    input.onchange = () => change({ chosen: index });
+    if (thumbnails.length) {
+      const data = thumbnails[index];
+      add(holder, "img", { alt: "", src: `data:${kindOf(data)};base64,${data}` });
+    } else {
+      add(holder, "span", {}, `${index + 1}: ${classes[label]}`);
+    }
+    return input;
+  });
+
+  const bar = add(root, "div", { class: "bar" });
+  const label = add(bar, "label");
+  const caption = add(label, "span");
+  const slider = add(label, "input", { type: "range", min: 0, max: STEPS });
+  slider.setAttribute("aria-label", "temperature");
+  slider.oninput = () => {
+    stop();
+    change({ temperature: temperatureAt(Number(slider.value)) });
+  };
+  const play = add(bar, "button", { type: "button", class: "play" });
+  play.onclick = () => (timer ? stop() : run());
+  const scale = add(bar, "button", { type: "button" }, "Logarithmic scale");
+  scale.onclick = () => {
+    logarithmic = !logarithmic;
+    draw();
+  };
+
+  const chart = add(root, "div", { class: "chart", role: "img" });
+  const bars = classes.map((name) => {
+    const row = add(chart, "div", { class: "row" });
+    const says = add(row, "span", { class: "name" }, name);
+    const length = add(add(row, "span", { class: "track" }), "span", { class: "length" });
+    return { says, length, number: add(row, "span", { class: "number" }) };
+  });
+  const status = add(root, "p", { class: "status", role: "status" });
+  const more = add(root, "details");
+  add(more, "summary", {}, "The numbers");
+  const table = add(add(more, "div", { class: "table", tabindex: 0 }), "table");
+
+  /** Up to T = 20 and back, one round of 200 pictures. */
+  function run() {
+    if (matchMedia("(prefers-reduced-motion: reduce)").matches) return;
+    let turn = 0;
+    play.textContent = "Pause";
+    status.setAttribute("aria-live", "off"); // not one announcement per picture
+    timer = setInterval(() => {
+      turn += 1;
+      const up = (1 - Math.cos((2 * Math.PI * turn) / 200)) / 2;
+      change({ temperature: 20 ** up });
+      if (turn === 200) stop();
+    }, 50);
+  }
+
+  function stop() {
+    clearInterval(timer);
+    timer = null;
+    play.textContent = "Play";
+    status.setAttribute("aria-live", "polite");
+  }
+
+  function change(values) {
+    for (const [name, value] of Object.entries(values)) model.set(name, value);
+    model.save_changes();
+  }
+
+  function draw() {
+    const t = model.get("temperature");
+    const index = model.get("chosen");
+    const p = softTargets(logits[index], t);
+    radios[index].checked = true;
+    slider.value = placeOf(t);
+    slider.setAttribute("aria-valuetext", `temperature ${degrees(t)}`);
+    caption.textContent = `T = ${degrees(t)}`;
+    scale.setAttribute("aria-pressed", String(logarithmic));
+    bars.forEach((one, c) => {
+      const right = c === labels[index];
+      one.says.textContent = right ? `✓ ${classes[c]}` : classes[c];
+      one.says.classList.toggle("label", right);
+      const log = 1 - Math.log(Math.max(p[c], FLOOR)) / Math.log(FLOOR);
+      one.length.style.width = `${100 * (logarithmic ? log : p[c])}%`;
+      one.number.textContent = shown(p[c]);
+    });
+    say(p, t, index);
+    tabulate(p, t, index);
+  }
+
+  function say(p, t, index) {
+    const ranked = [...p].sort((a, b) => b - a);
+    const bits = entropy(p);
+    const ratio = ranked[2] > 0 ? (ranked[1] / ranked[2]).toPrecision(3) : "very large";
+    const first = classes[p.indexOf(ranked[0])];
+    status.replaceChildren(`The label says ${classes[labels[index]]} (✓), the teacher ${first} first. `);
+    add(status, "strong", {}, `Entropy ${bits.toFixed(2)} of ${Math.log2(p.length).toFixed(2)} bits`);
+    status.append(`, as many as ${(2 ** bits).toFixed(1)} equal classes. `);
+    status.append(`First: ${shown(ranked[0])}. `);
+    if (p.length > 2) status.append(`Second to third: ${Number(ratio) || ratio} to 1.`);
+    const scaleName = logarithmic ? "logarithmic" : "linear";
+    const words = classes.map((name, c) => `${name} ${shown(p[c])}`).join(", ");
+    chart.setAttribute("aria-label", `Soft targets, T = ${degrees(t)}, ${scaleName}: ${words}`);
+  }
+
+  function tabulate(p, t, index) {
+    table.replaceChildren();
+    const one = softTargets(logits[index], 1);
+    const line = (tag, cells) => {
+      const row = add(table, "tr");
+      for (const cell of cells) add(row, tag, {}, cell);
+    };
+    line("th", ["class", "logit", "T = 1", `T = ${degrees(t)}`]);
+    classes.forEach((name, c) => {
+      line("td", [name, logits[index][c].toFixed(2), shown(one[c]), shown(p[c])]);
+    });
+  }
+
+  let waiting = null; // several traits change at once and are drawn once
+  const later = () => {
+    waiting ??= Promise.resolve().then(() => draw((waiting = null)));
+  };
+  const names = ["temperature", "chosen"];
+  for (const name of names) model.on(`change:${name}`, later);
+  stop();
+  draw();
+  return () => {
+    stop();
+    for (const name of names) model.off(`change:${name}`, later);
+  };
+}
+
+export default { render };

@@ -1,0 +1,111 @@
+"""The interactive figure *Temperature*: a teacher's soft targets, from one-hot to uniform."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import anywidget
+import torch
+import traitlets
+
+from nnc import plots
+
+_CSS = """
+.nnc-temperature fieldset{display:flex;flex-wrap:wrap;gap:4px;margin:0 0 8px;padding:0;border:0;
+ min-width:0}
+.nnc-temperature legend{padding:0 0 4px;font-size:1em}
+.nnc-temperature fieldset label{flex:none;position:relative;min-width:44px;min-height:44px;
+ display:flex;align-items:center;cursor:pointer}
+.nnc-temperature fieldset input{position:absolute;inset:0;width:100%;height:100%;margin:0;
+ opacity:0;cursor:pointer}
+.nnc-temperature img{width:48px;height:48px;margin:0;image-rendering:pixelated;border-radius:4px;
+ border:3px solid transparent;background:none}
+.nnc-temperature input:checked+img{border-color:var(--teacher)}
+.nnc-temperature input:checked+span{text-decoration:underline;font-weight:600}
+.nnc-temperature input:focus-visible+*{outline:3px solid var(--zero);outline-offset:1px}
+.nnc-temperature button[aria-pressed=true]{background:var(--grid)}
+.nnc-temperature .chart{margin:8px 0}
+.nnc-temperature .row{display:grid;grid-template-columns:7.2em 1fr 5.2em;gap:8px;height:24px;
+ align-items:center;line-height:1}
+.nnc-temperature .name{text-align:right;white-space:nowrap;overflow:hidden;text-overflow:ellipsis}
+.nnc-temperature .label{font-weight:700}
+.nnc-temperature .track{height:16px;border-left:1px solid var(--baseline);
+ background:linear-gradient(90deg,transparent calc(100% - 1px),var(--grid) 0) 0/25% 100%}
+.nnc-temperature .length{display:block;height:100%;background:var(--teacher);min-width:1px}
+.nnc-temperature .number{font-variant-numeric:tabular-nums;font-size:14px;white-space:nowrap}
+.nnc-temperature .status{min-height:4.4em}
+.nnc-temperature summary{min-height:44px;display:flex;align-items:center;cursor:pointer}
+.nnc-temperature summary::before{content:"▸";margin-right:8px}
+.nnc-temperature details[open] summary::before{content:"▾"}
+"""
+
+
+class Temperature(anywidget.AnyWidget):
+    """A teacher's soft targets for a few images, with the temperature in the reader's hand.
+
+    All of it is computed in the page; where a kernel runs, ``temperature`` and ``chosen`` follow.
+
+    Args:
+        classes: names of the C classes, at least 2.
+        logits: a row of C finite numbers for each image, at least one row.
+        labels: the class of each image, a position in ``classes``.
+        thumbnails: each image as a PNG or JPEG in base64, or none at all.
+        temperature: T, from 0.5 to 100.
+        chosen: which image is shown, a position in ``logits``.
+
+    Raises:
+        traitlets.TraitError: the lists do not go together, or a number is out of range.
+    """
+
+    _esm = Path(__file__).with_name("temperature.js")
+    _css = plots.FIGURE_CSS + _CSS
+
+    classes = traitlets.List(traitlets.Unicode(), minlen=2).tag(sync=True)
+    logits = traitlets.List(traitlets.List(traitlets.Float()), minlen=1).tag(sync=True)
+    labels = traitlets.List(traitlets.Int(min=0)).tag(sync=True)
+    thumbnails = traitlets.List(traitlets.Unicode(), []).tag(sync=True)
+    temperature = traitlets.Float(1.0, min=0.5, max=100).tag(sync=True)
+    chosen = traitlets.Int(0, min=0).tag(sync=True)
+
+    def __init__(
+        self, classes: list[str], logits: list[list[float]], labels: list[int], **traits: Any
+    ) -> None:
+        super().__init__(classes=classes, logits=logits, labels=labels, **traits)
+        count = len(self.logits)
+        for name, values in (("labels", self.labels), ("thumbnails", self.thumbnails)):
+            if len(values) != count and (values or name == "labels"):
+                raise traitlets.TraitError(
+                    f"{name} has {len(values)} entries, must have {count}, one for each image"
+                )
+        if any(len(row) != len(self.classes) for row in self.logits):
+            raise traitlets.TraitError(
+                f"logits must have rows of {len(self.classes)} numbers, one for each class"
+            )
+        if max(self.labels) >= len(self.classes) or self.chosen >= count:
+            raise traitlets.TraitError(
+                f"labels reach {max(self.labels)} and chosen is {self.chosen}, must lie below the "
+                f"{len(self.classes)} classes and the {count} images"
+            )
+
+    @traitlets.validate("logits")
+    def _finite(self, proposal: Any) -> list[list[float]]:
+        rows: list[list[float]] = proposal["value"]
+        if not all(math.isfinite(value) for row in rows for value in row):
+            raise traitlets.TraitError("logits must be finite")
+        return rows
+
+    def __repr__(self) -> str:
+        return (
+            f"Temperature({len(self.logits)} images, temperature={self.temperature:g}, "
+            f"chosen={self.chosen})"
+        )
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
+        """The figure, and a still picture for where no JavaScript runs: print, GitHub, mail."""
+        bundle = super()._repr_mimebundle_(**kwargs)
+        data, metadata = bundle if isinstance(bundle, tuple) else (bundle or {}, {})
+        row = torch.tensor(self.logits[self.chosen], dtype=torch.float64)
+        still = plots.png(plots.soft_targets(row, self.classes, self.labels[self.chosen]))
+        return data | {"image/png": still}, metadata

@@ -7,6 +7,7 @@ touches matplotlib's global settings (but for :func:`use_style`) or needs a disp
 from nnc.plots.figures import curves, density, histogram, joint, pixels, points, pull
 from nnc.plots.film import Film
 from nnc.plots.page import Badge, Picture, Table, caption, png
+from nnc.plots.schematic import Lesson
 from nnc.plots.storing import bars, levels, narrowing, shares_of, sizes_by_share
 from nnc.plots.students import (
     by_temperature,
@@ -24,6 +25,7 @@ __all__ = [
     "FIGURE_CSS",
     "Film",
     "LIMITS",
+    "Lesson",
     "PALETTE",
     "Picture",
     "Table",

@@ -84,7 +84,7 @@ class Lesson:
             + '<rect class="term" x="206" y="318" width="134" height="62" rx="8"/>'
             + '<text x="273" y="343">α T² KL</text><text x="273" y="367">+ (1 − α) CE</text>'
             + '<text x="273" y="398">the loss</text></svg></div>'
-            + f"{caption(self.caption, 'DRAWN')}</figure>"
+            + f"{caption(self.caption, 'LIVE')}</figure>"
         )
 
 

@@ -39,16 +39,17 @@ class Settings:
     teacher_shift: int = 2  # pixels
     teacher_dropout: float = 0.5
     teacher_input_dropout: float = 0.2
-    student_epochs: int = 20
+    student_epochs: int = 12
     temperature: float = 20.0
     alpha: float = 0.9
     smoothing: float = 0.1  # of the control that smooths labels
     kept: str = "0123456789"  # digits in the transfer set
 
 
-def teacher_of(settings: Settings, job: Job) -> tuple[MLP, History]:
-    """The teacher of a seed, trained where it is not there yet."""
+def teacher_of(settings: Settings, job: Job) -> tuple[MLP, History, Job]:
+    """The one teacher of all students, trained where it is not there yet, with its job."""
     training, validation = split_validation(job.data.train, settings.validation, seed=0)
+    job = job.of("mnist-kd", 0)
     torch.manual_seed(job.seed)
     model = MLP(
         1200, 1200, dropout=settings.teacher_dropout, input_dropout=settings.teacher_input_dropout
@@ -64,14 +65,14 @@ def teacher_of(settings: Settings, job: Job) -> tuple[MLP, History]:
         ("teacher", "validation", "batch", "learning"),
         augment=lambda images, generator: random_shift(images, settings.teacher_shift, generator),
     )
-    return model, history
+    return model, history, job
 
 
 def run(settings: Settings, job: Job) -> Outcome:
     """The teacher, and four students: labels, teacher, smoothed labels, shuffled teacher."""
     training, validation = split_validation(job.data.train, settings.validation, seed=0)
-    teacher, teacher_history = teacher_of(settings, job)
-    said = _answers(teacher, training, job, "training")
+    teacher, teacher_history, teacher_job = teacher_of(settings, job)
+    said = _answers(teacher, training, teacher_job, "training")
     shuffled = shuffle_wrong_classes(said, training.labels, stream(job.seed, 1))
 
     def smoothed(logits: Tensor, batch: Batch) -> Tensor:
@@ -85,7 +86,7 @@ def run(settings: Settings, job: Job) -> Outcome:
     }
     scored, kind = (validation, "validation") if job.searching else (job.data.test, "test")
     spoken = predict(teacher, scored)
-    history = {"teacher": teacher_history}
+    history = {"teacher": teacher_history} if job.seed == 0 else {}
     metrics = {"teacher_accuracy": _accuracy(spoken, scored)}
     for name, loss in losses.items():
         student, history[name] = _student(name, loss, settings, job, training, validation)
@@ -97,7 +98,7 @@ def run(settings: Settings, job: Job) -> Outcome:
     metrics["parameters"] = count_parameters(student)
     metrics["teacher_parameters"] = count_parameters(teacher)
     metrics["file_bytes"] = network.stat().st_size
-    everything = _answers(teacher, job.data.train, job, "all").half().numpy()
+    everything = _answers(teacher, job.data.train, teacher_job, "all").half().numpy()
     answers = save_arrays(job.folder / "training_answers.npz", logits=everything)
     sizes = _sizes(training, validation, job)
     return Outcome(metrics, history, sizes, network, (answers,), stored=job.seed == 0)
@@ -110,8 +111,7 @@ def run_without(settings: Settings, job: Job) -> Outcome:
     all present ones, whichever are fewer; the number is chosen on validation images.
     """
     training, validation = split_validation(job.data.train, settings.validation, seed=0)
-    teacher_job = job.of("mnist-kd", job.seed)
-    teacher, _ = teacher_of(settings, teacher_job)
+    teacher, _, teacher_job = teacher_of(settings, job)
     said = _answers(teacher, training, teacher_job, "training")
     kept = torch.tensor([int(digit) for digit in settings.kept])
     present = torch.isin(training.labels, kept)

@@ -29,7 +29,7 @@ _TRIAL_EPOCHS = 2  # of a search: a rough ranking, and all that two processors c
 class Settings(vgg.Settings):
     """Every choice of a student's training, besides the teacher's own."""
 
-    epochs: int = 8
+    epochs: int = 7
     weight_decay: float = 1e-3  # with the peak's learning rate, the best of the baseline's trials
     views: int = 5  # epoch e sees view e mod 5
     share: float = 1.0  # of the training images, every class in proportion

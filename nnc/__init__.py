@@ -36,7 +36,13 @@ from nnc.priors import (
 )
 from nnc.pruning import assign, freeze, merge, quantise, unfreeze
 from nnc.quantised import Quantised
-from nnc.teaching import Distillation, Views, shuffle_wrong_classes, teacher_logits
+from nnc.teaching import (
+    Distillation,
+    Views,
+    best_shift,
+    shuffle_wrong_classes,
+    teacher_logits,
+)
 from nnc.training import Batch, cross_entropy, evaluate, fit, predict
 
 __version__ = "0.1.0"
@@ -61,6 +67,7 @@ __all__ = [
     "Views",
     "as_input",
     "assign",
+    "best_shift",
     "code_rest",
     "count_layers",
     "count_operations",

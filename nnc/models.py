@@ -85,16 +85,15 @@ class MLP(nn.Module):
     Args:
         hidden: units of each hidden layer.
         dropout: probability with which a hidden unit is left out in training.
-        input_dropout: the same for a pixel.
     """
 
     input_shape = (1, 28, 28)
 
-    def __init__(self, *hidden: int, dropout: float = 0.0, input_dropout: float = 0.0) -> None:
+    def __init__(self, *hidden: int, dropout: float = 0.0) -> None:
         super().__init__()
         sizes = (784, *hidden, 10)
         self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(sizes))
-        self.dropout, self.input_dropout = dropout, input_dropout
+        self.dropout = dropout
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits of a batch.
@@ -109,7 +108,7 @@ class MLP(nn.Module):
             ValueError: the images have another shape or an integer type.
         """
         _check_images(images, self.input_shape)
-        values = nn.functional.dropout(images.flatten(1), self.input_dropout, self.training)
+        values = images.flatten(1)
         for layer in self.layers[:-1]:
             values = nn.functional.dropout(torch.relu(layer(values)), self.dropout, self.training)
         return self.layers[-1](values)

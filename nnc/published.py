@@ -42,5 +42,10 @@ def original() -> dict[str, Any]:
     return _read()["okz12"]
 
 
+def hinton() -> dict[str, Any]:
+    """What Hinton, Vinyals and Dean (2015), section 3, report of MNIST: errors on test images."""
+    return _read()["hinton"]
+
+
 def _read() -> dict[str, Any]:
     return tomllib.loads((files("nnc") / "published.toml").read_text())

@@ -104,7 +104,7 @@ def test_hintons_networks(hidden, parameters):
 
 
 def test_dropout_is_for_training_alone():
-    model = MLP(50, dropout=0.5, input_dropout=0.2)
+    model = MLP(50, dropout=0.5)
     images = torch.rand(4, 1, 28, 28)
     assert not torch.equal(model(images), model(images))
     model.eval()

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from nnc import data
 from nnc.files import read_arrays
 from nnc.recipes import get, mnist_kd
-from nnc.recipes.mnist_kd import best_shift
 from nnc.recipes.running import run
+from nnc.teaching import best_shift
 
 
 @pytest.fixture(autouse=True)

@@ -10,6 +10,7 @@ from nnc.plots.page import Badge, Picture, Table, caption, png
 from nnc.plots.schematic import Lesson
 from nnc.plots.storing import bars, levels, narrowing, shares_of, sizes_by_share
 from nnc.plots.students import (
+    against,
     by_temperature,
     gains,
     histories,
@@ -29,6 +30,7 @@ __all__ = [
     "PALETTE",
     "Picture",
     "Table",
+    "against",
     "bars",
     "by_temperature",
     "caption",

@@ -96,6 +96,32 @@ def by_temperature(
 
 
 @styled
+def against(
+    x: Sequence[float],
+    curves: Mapping[str, Sequence[float]],
+    xlabel: str,
+    ylabel: str,
+    choice: tuple[str, float],
+) -> Figure:
+    """Curves against a number that was chosen, and the choice as a vertical line.
+
+    Args:
+        x: ascending.
+        curves: name → a value for each x; at most four.
+        xlabel, ylabel: of the axes.
+        choice: what the line is and where it stands.
+    """
+    figure, axes = new_figure()
+    for (name, values), role in zip(curves.items(), _ROLES[1:], strict=False):
+        axes.plot(x, values, color=colour(role), ls=PALETTE[role]["line"], label=name)
+    axes.axvline(choice[1], color=colour("weights"), lw=1.4, ls="dashed", label=choice[0])
+    axes.set(xlabel=xlabel, ylabel=ylabel)
+    axes.yaxis.set_major_locator(MaxNLocator(5))
+    _above(axes)
+    return figure
+
+
+@styled
 def seeds(values: Mapping[str, Sequence[float]], xlabel: str, line: str = "") -> Figure:
     """A row of dots per student, one dot a seed, a bar at their mean.
 

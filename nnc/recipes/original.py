@@ -1,8 +1,9 @@
 """MiniVGG by the recipe of the repository that this book follows, beside the book's own.
 
 Adam at 0.01, no augmentation, one order of images, the learning rate divided by ten after three
-eighths and again after six eighths of the run; distilled at T = 15 without the factor T². Taught by the book's
-teacher, and in fewer epochs than the repository's 80. Source: okz12, "NeuralNetworkCompression".
+and again after six eighths of the run; distilled at T = 15 without the factor T². Taught by the
+book's teacher, and in fewer epochs than the repository's 80. Source: okz12,
+"NeuralNetworkCompression".
 """
 
 from __future__ import annotations

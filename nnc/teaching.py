@@ -34,7 +34,7 @@ class Views:
         split: N images; the labels are not read.
         count: how many views there are, at least 1.
         crop: pixels padded by reflection before each random crop; 0 for none.
-        flip: whether every second image is mirrored.
+        flip: whether each image is mirrored with probability one half.
         seed: of the places and mirrors drawn.
 
     Raises:

@@ -3,6 +3,7 @@ import json
 import os
 import shutil
 
+import numpy as np
 import pytest
 
 from nnc import data, records
@@ -76,6 +77,38 @@ def test_an_edited_accuracy_is_found(copied):
         pytest.skip("MNIST is not here; set NNC_DATA to check accuracies too")
     edit(copied, "lenet300-sws", lambda run: run["metrics"].update(test_accuracy=0.99))
     assert "test_accuracy is recorded as 0.99" in verify("lenet300-sws")[0][0]
+
+
+def test_a_recorded_teachers_answers_are_for_its_own_images():
+    fingerprint = records.read("mnist-kd")["dataset"]["fingerprint"]
+    answers = records.training_answers("mnist-kd", fingerprint)
+    assert answers.shape == (60_000, 10)
+    assert answers.dtype == "float16"
+    assert np.isfinite(answers).all()
+    with pytest.raises(ValueError, match="fingerprint is 000"):
+        records.training_answers("mnist-kd", "0" * 64)
+
+
+def test_a_recorded_teachers_answers_fit_the_real_labels():
+    try:
+        mnist = data.load("mnist", download=False)
+    except FileNotFoundError:
+        pytest.skip("MNIST is not here; set NNC_DATA to check the teacher's answers")
+    answers = records.training_answers("mnist-kd", mnist.fingerprint)
+    assert (answers.argmax(axis=1) == mnist.train.labels.numpy()).mean() > 0.98
+
+
+def test_records_are_small_enough_for_the_wheel():
+    sizes = [path.stat().st_size for path in records.FOLDER.rglob("*") if path.is_file()]
+    assert sum(sizes) < 15e6
+
+
+def test_the_teachers_pictures_are_few_and_small():
+    answers = records.arrays("vgg13", "answers")
+    assert len(answers["thumbnails"]) <= 24
+    assert answers["thumbnails"].nbytes <= 80_000
+    accuracy = (answers["logits"].argmax(1) == answers["labels"]).mean()
+    assert accuracy == pytest.approx(records.mean("vgg13", "test_accuracy"), abs=1e-4)
 
 
 def test_unknown_names_are_refused_with_a_hint():

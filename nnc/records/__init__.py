@@ -87,6 +87,28 @@ def arrays(recipe: str, name: str, seed: int = 0) -> dict[str, np.ndarray]:
     return read_arrays(FOLDER / extras[name])
 
 
+def training_answers(recipe: str, fingerprint: str) -> np.ndarray:
+    """A recorded teacher's logits on the training images of its data set, for students to use.
+
+    Args:
+        recipe: whose teacher, ``"mnist-kd"``.
+        fingerprint: of the data set at hand, :attr:`nnc.Dataset.fingerprint`.
+
+    Returns:
+        float16, images × classes, in the order of the data set's training split.
+
+    Raises:
+        ValueError: the record has no such answers, or they are to other images.
+    """
+    described = read(recipe)["dataset"]
+    if fingerprint != described["fingerprint"]:
+        raise ValueError(
+            f"fingerprint is {fingerprint[:12]}…, the answers of {recipe} are to the images of "
+            f"{described['fingerprint'][:12]}… ({described['name']}); load that data set"
+        )
+    return arrays(recipe, "training_answers")["logits"]
+
+
 def trials(recipe: str) -> list[dict[str, Any]]:
     """The finished trials of a recipe's search, scored on validation images."""
     return json.loads((FOLDER / f"{recipe}.trials.json").read_text())["trials"]

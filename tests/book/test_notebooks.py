@@ -162,6 +162,16 @@ def test_measured_numbers_of_a_page_are_read_from_records(path: Path) -> None:
 
 
 @each_chapter
+def test_live_students_have_live_teachers_and_recorded_networks_are_not_scored_here(
+    path: Path,
+) -> None:
+    """The embedded images are training images of MNIST: recorded networks have learnt them."""
+    for cell in of_type(path, "code"):
+        assert "training_answers" not in cell.source, cell.source
+        assert not ("records.network" in cell.source and "lessons.data" in cell.source)
+
+
+@each_chapter
 def test_every_picture_of_a_chapter_says_what_it_shows(path: Path) -> None:
     for cell, output in outputs(path):
         if any(kind.startswith("image/") for kind in output.get("data", {})):

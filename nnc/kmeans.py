@@ -68,6 +68,11 @@ def quantise_kmeans(
     if not 0 <= prune < 1:
         raise ValueError(f"prune is {prune}, must be at least 0 and below 1")
     names = [name for name, t in state.items() if t.dim() >= 2 and t.is_floating_point()]
+    if not names:
+        raise ValueError(
+            f"state has {', '.join(state) or 'nothing'}, needs at least one weight tensor: "
+            "floating point, two or more dimensions"
+        )
     codes, codebooks = {}, {}
     for name in tqdm(names, "clustering", disable=not progress, leave=False):
         try:

@@ -16,7 +16,7 @@ from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import Bbox
 from torch import Tensor
 
-from nnc.plots.style import LIMITS, PALETTE, colour, new_figure, styled
+from nnc.plots.style import LIMITS, PALETTE, colour, legend_above, new_figure, styled
 from nnc.priors import Mixture
 
 Limits = tuple[float, float]
@@ -272,17 +272,7 @@ def _legend(axes: Axes) -> None:
         for role in ("zero", "components"):
             handles.append(Patch(color=colour(role), alpha=0.5))
             labels.append(PALETTE[role]["label"])
-    one_row = sum(len(label) + 6 for label in labels) < 62  # letters that seven inches hold
-    axes.legend(
-        handles,
-        labels,
-        loc="lower left",
-        bbox_to_anchor=(0, 1),
-        borderaxespad=0.2,
-        ncols=len(labels) if one_row else 2,
-        columnspacing=1.2,
-        handletextpad=0.5,
-    )
+    legend_above(axes, handles, labels)
 
 
 def _plain_log_ticks(axes: Axes) -> None:

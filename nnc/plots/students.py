@@ -13,7 +13,7 @@ from matplotlib.ticker import MaxNLocator, NullLocator
 from torch import Tensor
 
 from nnc.calibration import Reliability
-from nnc.plots.style import PALETTE, colour, new_figure, styled
+from nnc.plots.style import PALETTE, colour, legend_above, new_figure, styled
 
 _ROLES = ("baseline", "student", "teacher", "components", "zero")
 _MARKERS = "osD^v"
@@ -83,15 +83,13 @@ def by_temperature(
         top: a horizontal line, what it is and where it stands.
     """
     figure, axes = new_figure()
-    for (name, values), role, marker in zip(curves.items(), _ROLES[1:], _MARKERS, strict=False):
-        axes.plot(temperatures, values, color=colour(role), ls=PALETTE[role]["line"],
-                  marker=marker if len(temperatures) < 12 else None, label=name)  # fmt: skip
+    _lines(axes, temperatures, curves, marked=len(temperatures) < 12)
     if top:
         axes.axhline(top[1], color=colour("weights"), lw=1.4, ls="dashed", label=top[0])
     axes.set(xscale="log", xlabel="temperature T", ylabel=ylabel)
     _ticks_of_temperature(axes)
     axes.yaxis.set_major_locator(MaxNLocator(5))
-    _above(axes)
+    legend_above(axes, *axes.get_legend_handles_labels())
     return figure
 
 
@@ -112,12 +110,11 @@ def against(
         choice: what the line is and where it stands.
     """
     figure, axes = new_figure()
-    for (name, values), role in zip(curves.items(), _ROLES[1:], strict=False):
-        axes.plot(x, values, color=colour(role), ls=PALETTE[role]["line"], label=name)
+    _lines(axes, x, curves, marked=False)
     axes.axvline(choice[1], color=colour("weights"), lw=1.4, ls="dashed", label=choice[0])
     axes.set(xlabel=xlabel, ylabel=ylabel)
     axes.yaxis.set_major_locator(MaxNLocator(5))
-    _above(axes)
+    legend_above(axes, *axes.get_legend_handles_labels())
     return figure
 
 
@@ -165,7 +162,7 @@ def histories(
     axes.set(xlabel="epoch", ylabel=ylabel)
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     axes.yaxis.set_major_locator(MaxNLocator(5))
-    _above(axes)
+    legend_above(axes, *axes.get_legend_handles_labels())
     return figure
 
 
@@ -184,7 +181,7 @@ def reliability(diagrams: Mapping[str, Reliability]) -> Figure:
                   ls=PALETTE[role]["line"], label=name)  # fmt: skip
     axes.set(xlabel="confidence", ylabel="share of right answers", xlim=(0.2, 1), ylim=(0.2, 1))
     axes.set_aspect("equal")
-    _above(axes)
+    legend_above(axes, *axes.get_legend_handles_labels())
     return figure
 
 
@@ -214,16 +211,16 @@ def gains(values: Mapping[str, Sequence[float]], xlabel: str) -> Figure:
     return figure
 
 
+def _lines(
+    axes: Axes, x: Sequence[float], curves: Mapping[str, Sequence[float]], marked: bool
+) -> None:
+    for (name, values), role, marker in zip(curves.items(), _ROLES[1:], _MARKERS, strict=False):
+        axes.plot(x, values, color=colour(role), ls=PALETTE[role]["line"],
+                  marker=marker if marked else None, label=name)  # fmt: skip
+
+
 def _ticks_of_temperature(axes: Axes) -> None:
     low, high = axes.get_xlim()
     ticks = [t for t in (0.5, 1, 2, 4, 8, 16, 32, 64, 100) if low <= t <= high]
     axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     axes.xaxis.set_minor_locator(NullLocator())
-
-
-def _above(axes: Axes) -> None:
-    """A legend above the axes, where it hides nothing."""
-    _, labels = axes.get_legend_handles_labels()
-    one_row = sum(len(label) + 6 for label in labels) < 62  # letters that seven inches hold
-    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.2, columnspacing=1.2,
-                ncols=len(labels) if one_row else 2, handletextpad=0.5)  # fmt: skip

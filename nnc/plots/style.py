@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from importlib.resources import files
 from typing import Any, ParamSpec, TypeVar
@@ -81,6 +81,21 @@ def new_figure(width: float = 7, height: float = 4) -> tuple[Figure, Axes]:
     """An empty figure of so many inches, and its axes. No window, no pyplot."""
     figure = Figure(figsize=(width, height), layout="constrained")
     return figure, figure.add_subplot()
+
+
+def legend_above(axes: Axes, handles: Sequence[Any], labels: Sequence[str]) -> None:
+    """A legend above the axes, where it hides nothing, in one row or in two columns."""
+    one_row = sum(len(label) + 6 for label in labels) < 62  # letters that seven inches hold
+    axes.legend(
+        handles,
+        labels,
+        loc="lower left",
+        bbox_to_anchor=(0, 1),
+        borderaxespad=0.2,
+        ncols=len(labels) if one_row else 2,
+        columnspacing=1.2,
+        handletextpad=0.5,
+    )
 
 
 def _variables(mode: str) -> str:

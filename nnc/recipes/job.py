@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import nn
 
-from nnc.data import Dataset
+from nnc.data import Dataset, Split, split_validation
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,18 @@ class Job:
         """The job of another recipe on the same data, in the folder that ``nnc run`` gives it."""
         folder = self.runs / recipe / self.data.name / f"seed-{seed}"
         return dataclasses.replace(self, seed=seed, folder=folder)
+
+    def split(self, count: int) -> tuple[Split, Split]:
+        """Training images, and ``count`` set aside for validation: the same for every seed."""
+        return split_validation(self.data.train, count, seed=0)
+
+    def scored(self, validation: Split) -> tuple[str, Split]:
+        """What a run is scored on, by name: the test set, or in a search the validation split."""
+        return ("validation", validation) if self.searching else ("test", self.data.test)
+
+    def sizes(self, training: Split, validation: Split) -> dict[str, int]:
+        """Number of images by use, as a record has them."""
+        return {"train": len(training), "validation": len(validation), "test": len(self.data.test)}
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from nnc import storage
-from nnc.data import Split, as_input, split_validation
+from nnc.data import Split, as_input
 from nnc.folding import fold_empty_units
 from nnc.kmeans import code_rest
 from nnc.models import LeNet300100, prunable_weights
@@ -68,7 +68,7 @@ class Settings:
 
 def run(settings: Settings, job: Job) -> Outcome:
     """Steps 1 to 3 and the file; every stage resumes from its checkpoint in the job's folder."""
-    train, validation = split_validation(job.data.train, settings.validation, seed=0)
+    train, validation = job.split(settings.validation)
     stage = _Stage(settings, job, train, validation)
     model, dense_history = _train_dense(stage)
     dense = LeNet300100()
@@ -79,9 +79,10 @@ def run(settings: Settings, job: Job) -> Outcome:
     final = compact(settings, unfreeze(model), validation)
     network = job.folder / "network.sws"
     storage.save(final, network, precision=settings.precision)
+    kind, scored = job.scored(validation)
     metrics = _score(
-        validation if job.searching else job.data.test,
-        "validation" if job.searching else "test",
+        scored,
+        kind,
         dense=dense,
         assigned=assigned.load_into(LeNet300100()),
         final=storage.load(network).load_into(LeNet300100()),
@@ -93,8 +94,8 @@ def run(settings: Settings, job: Job) -> Outcome:
         "compression_ratio": final.compression_ratio(file_bytes),
         "levels": max(len(codebook) for codebook in final.codebooks.values()),
     }
-    sizes = {"train": len(train), "validation": len(validation), "test": len(job.data.test)}
     history = {"dense": dense_history, "cluster": cluster_history, "frozen": frozen_history}
+    sizes = job.sizes(train, validation)
     return Outcome(metrics, history, sizes, network, stage.film.save(job.folder / "film.npz"))
 
 

@@ -16,18 +16,16 @@ from torch import Tensor, nn
 
 from nnc import storage
 from nnc.augment import random_shift
-from nnc.data import Split, split_validation
+from nnc.data import Split
 from nnc.files import save_arrays
 from nnc.models import MLP, count_parameters
 from nnc.recipes.job import Job, Outcome, Recipe, digest
-from nnc.recipes.scoring import store
+from nnc.recipes.scoring import answers, share, store
 from nnc.streams import stream
 from nnc.teaching import (
     Distillation,
-    Views,
     best_shift,
     shuffle_wrong_classes,
-    teacher_logits,
 )
 from nnc.training import Batch, History, cross_entropy, fit, predict
 
@@ -53,7 +51,7 @@ class Settings:
 
 def teacher_of(settings: Settings, job: Job) -> tuple[MLP, History, Job]:
     """The one teacher of all students, trained where it is not there yet, with its job."""
-    training, validation = split_validation(job.data.train, settings.validation, seed=0)
+    training, validation = job.split(settings.validation)
     job = job.of("mnist-kd", 0)
     torch.manual_seed(job.seed)
     model = MLP(1200, 1200, dropout=settings.teacher_dropout)
@@ -73,9 +71,9 @@ def teacher_of(settings: Settings, job: Job) -> tuple[MLP, History, Job]:
 
 def run(settings: Settings, job: Job) -> Outcome:
     """The teacher, and four students: labels, teacher, smoothed labels, shuffled teacher."""
-    training, validation = split_validation(job.data.train, settings.validation, seed=0)
+    training, validation = job.split(settings.validation)
     teacher, teacher_history, teacher_job = teacher_of(settings, job)
-    said = _answers(teacher, training, teacher_job, "training")
+    said = answers(teacher, training, teacher_job, "training")
     shuffled = shuffle_wrong_classes(said, training.labels, stream(job.seed, 1))
 
     def smoothed(logits: Tensor, batch: Batch) -> Tensor:
@@ -87,24 +85,24 @@ def run(settings: Settings, job: Job) -> Outcome:
         "shuffled": _distillation(settings, shuffled),
         "distilled": _distillation(settings, said),
     }
-    scored, kind = (validation, "validation") if job.searching else (job.data.test, "test")
+    kind, scored = job.scored(validation)
     spoken = predict(teacher, scored)
     history = {"teacher": teacher_history} if job.seed == 0 else {}
-    metrics = {"teacher_accuracy": _accuracy(spoken, scored)}
+    metrics = {"teacher_accuracy": share(spoken.argmax(dim=1) == scored.labels)}
     for name, loss in losses.items():
         student, history[name] = _student(name, loss, settings, job, training, validation)
-        network = store(student, job.folder)
+        network = store(student, job.folder)  # each over the last: the taught student's stays
         logits = predict(storage.load(network).load_into(student), scored)
-        metrics[f"{name}_accuracy"] = _accuracy(logits, scored)
-        metrics[f"{name}_agreement"] = _share(logits.argmax(1) == spoken.argmax(1))
+        metrics[f"{name}_accuracy"] = share(logits.argmax(dim=1) == scored.labels)
+        metrics[f"{name}_agreement"] = share(logits.argmax(1) == spoken.argmax(1))
     metrics[f"{kind}_accuracy"] = metrics.pop("distilled_accuracy")
     metrics["parameters"] = count_parameters(student)
     metrics["teacher_parameters"] = count_parameters(teacher)
     metrics["file_bytes"] = network.stat().st_size
-    everything = _answers(teacher, job.data.train, teacher_job, "all").half().numpy()
-    answers = save_arrays(job.folder / "training_answers.npz", logits=everything)
-    sizes = _sizes(training, validation, job)
-    return Outcome(metrics, history, sizes, network, (answers,), stored=job.seed == 0)
+    everything = answers(teacher, job.data.train, teacher_job, "all").half().numpy()
+    kept = save_arrays(job.folder / "training_answers.npz", logits=everything)
+    sizes = job.sizes(training, validation)
+    return Outcome(metrics, history, sizes, network, (kept,), stored=job.seed == 0)
 
 
 def run_without(settings: Settings, job: Job) -> Outcome:
@@ -113,9 +111,9 @@ def run_without(settings: Settings, job: Job) -> Outcome:
     It is scored as it is, and with one number added to the logits of either all missing digits or
     all present ones, whichever are fewer; the number is chosen on validation images.
     """
-    training, validation = split_validation(job.data.train, settings.validation, seed=0)
+    training, validation = job.split(settings.validation)
     teacher, _, teacher_job = teacher_of(settings, job)
-    said = _answers(teacher, training, teacher_job, "training")
+    said = answers(teacher, training, teacher_job, "training")
     kept = torch.tensor([int(digit) for digit in settings.kept])
     present = torch.isin(training.labels, kept)
     student, history = _student(
@@ -131,18 +129,18 @@ def run_without(settings: Settings, job: Job) -> Outcome:
     missing = torch.tensor([digit for digit in range(10) if str(digit) not in settings.kept])
     moved = missing if len(missing) < len(kept) else kept
     shift = best_shift(predict(student, validation), validation.labels, moved)
-    scored, kind = (validation, "validation") if job.searching else (job.data.test, "test")
+    kind, scored = job.scored(validation)
     before, after = predict(student, scored), predict(student, scored)
     after[:, moved] += shift
     metrics = {
-        f"{kind}_accuracy": _accuracy(after, scored),
-        "uncorrected_accuracy": _accuracy(before, scored),
+        f"{kind}_accuracy": share(after.argmax(dim=1) == scored.labels),
+        "uncorrected_accuracy": share(before.argmax(dim=1) == scored.labels),
         "shift": shift,
-        "teacher_accuracy": _accuracy(predict(teacher, scored), scored),
+        "teacher_accuracy": share(predict(teacher, scored).argmax(dim=1) == scored.labels),
         "parameters": count_parameters(student),
         **_errors_on(missing, scored, before=before, after=after),
     }
-    sizes = _sizes(training.take(present), validation, job)
+    sizes = job.sizes(training.take(present), validation)
     return Outcome(metrics, {"distilled": history}, sizes, network, stored=False)
 
 
@@ -195,19 +193,6 @@ def _distillation(settings: Settings, said: Tensor) -> Distillation:
     return Distillation(said, temperature=settings.temperature, alpha=settings.alpha)
 
 
-def _answers(teacher: nn.Module, split: Split, job: Job, name: str) -> Tensor:
-    """The teacher's logits for images as they are, float32, kept beside its checkpoint."""
-    return teacher_logits(teacher, Views(split, 1), job.folder / name, job.progress)[0].float()
-
-
-def _accuracy(logits: Tensor, split: Split) -> float:
-    return _share(logits.argmax(dim=1) == split.labels)
-
-
-def _share(values: Tensor) -> float:
-    return values.double().mean().item()
-
-
 def _errors_on(missing: Tensor, split: Split, **logits: Tensor) -> dict[str, float]:
     """Errors on the digits that were missing, before and after the correction, and their number."""
     chosen = torch.isin(split.labels, missing)
@@ -216,10 +201,6 @@ def _errors_on(missing: Tensor, split: Split, **logits: Tensor) -> dict[str, flo
         for name, values in logits.items()
     }
     return {"missing_images": float(chosen.sum()), **wrong}
-
-
-def _sizes(training: Split, validation: Split, job: Job) -> dict[str, int]:
-    return {"train": len(training), "validation": len(validation), "test": len(job.data.test)}
 
 
 def _recipe(name: str, summary: str, run: Callable[[Any, Job], Outcome], **chosen: Any) -> Recipe:

@@ -8,6 +8,7 @@ book's teacher, and in fewer epochs than the repository's 80. Source: okz12,
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -15,11 +16,10 @@ from torch import Tensor, nn
 
 from nnc.losses import soft_targets
 from nnc.models import mini_vgg
-from nnc.recipes import vgg
 from nnc.recipes.job import Job, Outcome, Recipe, digest
+from nnc.recipes.scoring import answers
 from nnc.recipes.students import finish, teacher_of
-from nnc.teaching import Distillation, Views, teacher_logits
-from nnc.training import Batch, fit
+from nnc.training import Batch, cross_entropy, fit
 
 
 @dataclass(frozen=True)
@@ -34,27 +34,22 @@ class Settings:
     alpha: float = 0.0  # weight of the teacher; 0 is the baseline
 
 
-class _Soft(Distillation):
+def loss_of(settings: Settings, said: Tensor) -> Callable[[Tensor, Batch], Tensor]:
     """The repository's loss: cross-entropy against soft targets, and no factor T²."""
 
-    def __init__(self, teacher_logits: Tensor, temperature: float, alpha: float) -> None:
-        super().__init__(teacher_logits, temperature=temperature, alpha=alpha)
-        self._at, self._weight = temperature, alpha
+    def loss(logits: Tensor, batch: Batch) -> Tensor:
+        targets = soft_targets(said[batch.indices].to(logits), settings.temperature)
+        soft = nn.functional.cross_entropy(logits / settings.temperature, targets)
+        return (1 - settings.alpha) * cross_entropy(logits, batch) + settings.alpha * soft
 
-    def __call__(self, logits: Tensor, batch: Batch) -> Tensor:
-        targets = soft_targets(self.teacher(batch), self._at)
-        soft = nn.functional.cross_entropy(logits / self._at, targets)
-        hard = nn.functional.cross_entropy(logits, batch.labels)
-        return (1 - self._weight) * hard + self._weight * soft
+    return loss
 
 
 def run(settings: Settings, job: Job) -> Outcome:
     """Train one student the repository's way."""
-    training, validation = vgg.splits(settings.validation, job)
+    training, validation = job.split(settings.validation)
     teacher, teacher_job = teacher_of(settings.validation, job)
-    said = teacher_logits(
-        teacher, Views(training, 1), teacher_job.folder / f"plain-{len(training)}", job.progress
-    )
+    said = answers(teacher, training, teacher_job, f"plain-{len(training)}")
     torch.manual_seed(job.seed)
     model = mini_vgg().to(memory_format=torch.channels_last)
     optimiser = torch.optim.Adam(model.parameters(), lr=settings.learning_rate)
@@ -62,7 +57,7 @@ def run(settings: Settings, job: Job) -> Outcome:
     history = fit(
         model,
         training,
-        _Soft(said, settings.temperature, settings.alpha),
+        loss_of(settings, said),
         optimiser=optimiser,
         epochs=settings.epochs,
         batch_size=settings.batch_size,

@@ -8,8 +8,11 @@ from torch import Tensor, nn
 
 from nnc import storage
 from nnc.calibration import reliability
+from nnc.data import Split
 from nnc.models import count_layers, count_operations, count_parameters
 from nnc.quantised import Quantised
+from nnc.recipes.job import Job
+from nnc.teaching import Views, teacher_logits
 
 
 def describe(model: nn.Module) -> dict[str, float]:
@@ -19,6 +22,26 @@ def describe(model: nn.Module) -> dict[str, float]:
         "layers": count_layers(model),
         "operations": count_operations(model),
     }
+
+
+def answers(teacher: nn.Module, split: Split, job: Job, name: str) -> Tensor:
+    """A teacher's logits for images as they are, float32, kept under a name beside its checkpoint.
+
+    Args:
+        teacher: asked where the answers are not there yet.
+        split: N images.
+        job: the teacher's.
+        name: of the folder that keeps them.
+
+    Returns:
+        N × C.
+    """
+    return teacher_logits(teacher, Views(split, 1), job.folder / name, job.progress)[0].float()
+
+
+def share(values: Tensor) -> float:
+    """Share of entries that are true."""
+    return values.double().mean().item()
 
 
 def score(
@@ -43,18 +66,18 @@ def score(
         images to which both give the same class.
     """
     predicted = logits.argmax(dim=1)
-    right = (predicted == labels).double()
+    right = predicted == labels
     metrics = {
-        f"{kind}_accuracy": right.mean().item(),
+        f"{kind}_accuracy": share(right),
         f"{kind}_loss": nn.functional.cross_entropy(logits, labels).item(),
         "calibration_error": reliability(logits, labels).error(),
     }
     for label, name in enumerate(classes):
-        metrics[f"accuracy_{name}"] = right[labels == label].mean().item()
+        metrics[f"accuracy_{name}"] = share(right[labels == label])
     if teacher is not None:
         said = teacher.argmax(dim=1)
-        metrics["teacher_accuracy"] = (said == labels).double().mean().item()
-        metrics["agreement"] = (said == predicted).double().mean().item()
+        metrics["teacher_accuracy"] = share(said == labels)
+        metrics["agreement"] = share(said == predicted)
     return metrics
 
 

@@ -18,7 +18,7 @@ from nnc.files import save_arrays
 from nnc.models import mini_vgg
 from nnc.recipes import vgg
 from nnc.recipes.job import Job, Outcome, Recipe
-from nnc.recipes.scoring import describe, score, store
+from nnc.recipes.scoring import answers, describe, score, store
 from nnc.teaching import Distillation, Views, teacher_logits
 from nnc.training import History, cross_entropy, predict
 
@@ -39,7 +39,7 @@ class Settings(vgg.Settings):
 
 def run(settings: Settings, job: Job) -> Outcome:
     """Train a student; where there is no teacher yet, it is trained first."""
-    training, validation = vgg.splits(settings.validation, job)
+    training, validation = job.split(settings.validation)
     if settings.share < 1:
         _, training = split_validation(training, round(settings.share * len(training)), seed=1)
     teacher, teacher_job = teacher_of(settings.validation, job)
@@ -73,15 +73,15 @@ def finish(
 ) -> Outcome:
     """Store a student, read it back and score it: on the test set, unless this is a search."""
     network = store(model, job.folder)
-    kind, scored = ("validation", validation) if job.searching else ("test", job.data.test)
+    kind, scored = job.scored(validation)
     logits = predict(storage.load(network).load_into(mini_vgg()), scored)
-    said = vgg.answers(teacher, scored, teacher_job, kind)
+    said = answers(teacher, scored, teacher_job, kind)
     return Outcome(
         score(logits, scored.labels, kind, job.data.classes, said)
         | describe(model)
         | {"file_bytes": network.stat().st_size},
         {"train": history},
-        {"train": len(training), "validation": len(validation), "test": len(job.data.test)},
+        job.sizes(training, validation),
         network,
         (save_arrays(job.folder / "answers.npz", logits=logits.half().numpy()),),
         stored=job.seed == 0,

@@ -8,20 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import safetensors.torch
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from nnc.augment import random_crop, random_flip
-from nnc.data import Split, split_validation
+from nnc.data import Split
 from nnc.files import atomic_write, save_arrays
 from nnc.models import VGG, vgg13
 from nnc.recipes.job import Job, Outcome, Recipe, digest
-from nnc.recipes.scoring import describe, score
-from nnc.teaching import Views, teacher_logits
+from nnc.recipes.scoring import answers, describe, score
 from nnc.training import History, fit
 
 _WRONG = 4  # thumbnails of images that the teacher gets wrong, beside two of each class
@@ -43,18 +43,17 @@ class Settings:
 
 def run(settings: Settings, job: Job) -> Outcome:
     """Train the teacher; the record keeps its SHA-256 and what it says of the test images."""
-    training, validation = splits(settings.validation, job)
+    training, validation = job.split(settings.validation)
     model, history = train(settings, job)
     network = job.folder / "network.safetensors"
     state = {name: value.cpu().contiguous() for name, value in model.state_dict().items()}
     atomic_write(network, safetensors.torch.save(state))
-    scored, kind = (validation, "validation") if job.searching else (job.data.test, "test")
+    kind, scored = job.scored(validation)
     logits = answers(model, scored, job, kind)
-    sizes = {"train": len(training), "validation": len(validation), "test": len(job.data.test)}
     return Outcome(
         score(logits, scored.labels, kind, job.data.classes) | describe(model),
         {"train": history},
-        sizes,
+        job.sizes(training, validation),
         network,
         () if job.searching else (_keep_answers(logits, job),),
         stored=False,
@@ -63,17 +62,12 @@ def run(settings: Settings, job: Job) -> Outcome:
 
 def train(settings: Settings, job: Job) -> tuple[VGG, History]:
     """The teacher, trained on labels; resumes from ``train.checkpoint`` in the job's folder."""
-    training, validation = splits(settings.validation, job)
+    training, validation = job.split(settings.validation)
 
     def augment(images: Tensor, generator: torch.Generator) -> Tensor:
         return random_flip(random_crop(images, settings.crop, generator), generator)
 
     return fit_vgg("vgg13", vgg13, settings, job, training, validation=validation, augment=augment)
-
-
-def splits(validation: int, job: Job) -> tuple[Split, Split]:
-    """Training and validation images, the same ones for teacher and students."""
-    return split_validation(job.data.train, validation, seed=0)
 
 
 def fit_vgg(
@@ -118,13 +112,7 @@ def fit_vgg(
     return model, history
 
 
-def answers(model: nn.Module, split: Split, job: Job, kind: str) -> Tensor:
-    """A teacher's logits for images as they are, float32, kept beside its checkpoint."""
-    views = Views(split, count=1)
-    return teacher_logits(model, views, job.folder / kind, job.progress)[0].float()
-
-
-def _keep_answers(logits: Tensor, job: Job) -> Any:
+def _keep_answers(logits: Tensor, job: Job) -> Path:
     """Logits and labels of the test images, and a few of the images, for the book's figures."""
     labels = job.data.test.labels
     chosen = instructive(logits, labels)

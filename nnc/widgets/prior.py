@@ -6,12 +6,13 @@ import math
 from pathlib import Path
 from typing import Any
 
-import anywidget
 import torch
 import traitlets
+from matplotlib.figure import Figure
 
 from nnc import plots
 from nnc.priors import Mixture
+from nnc.widgets.still import WithStill
 
 _ROW = [round(-0.92 + 0.08 * i, 2) for i in range(24)]
 _CSS = """
@@ -41,7 +42,7 @@ _CSS = """
 """
 
 
-class Prior(anywidget.AnyWidget):
+class Prior(WithStill):
     """A Gaussian mixture to be moved by hand, from one Gaussian (L2) to eight components.
 
     Means and widths are dragged or moved with the arrow keys. The arrows are minus the derivative
@@ -98,9 +99,6 @@ class Prior(anywidget.AnyWidget):
     def __repr__(self) -> str:
         return f"Prior(means={self.means}, sigmas={self.sigmas}, pi_0={self.pi_0:g})"
 
-    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
-        """The figure, and a still picture for where no JavaScript runs: print, GitHub, mail."""
-        bundle = super()._repr_mimebundle_(**kwargs)
-        data, metadata = bundle if isinstance(bundle, tuple) else (bundle or {}, {})
-        still = plots.png(plots.pull(self.mixture(), self.weights))
-        return data | {"image/png": still}, metadata
+    def still(self) -> Figure:
+        """The figure as it stands, without anything to move."""
+        return plots.pull(self.mixture(), self.weights)

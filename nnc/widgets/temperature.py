@@ -6,11 +6,12 @@ import math
 from pathlib import Path
 from typing import Any
 
-import anywidget
 import torch
 import traitlets
+from matplotlib.figure import Figure
 
 from nnc import plots
+from nnc.widgets.still import WithStill
 
 _CSS = """
 .nnc-temperature fieldset{display:flex;flex-wrap:wrap;gap:4px;margin:0 0 8px;padding:0;border:0;
@@ -42,7 +43,7 @@ _CSS = """
 """
 
 
-class Temperature(anywidget.AnyWidget):
+class Temperature(WithStill):
     """A teacher's soft targets for a few images, with the temperature in the reader's hand.
 
     All of it is computed in the page; where a kernel runs, ``temperature`` and ``chosen`` follow.
@@ -102,10 +103,7 @@ class Temperature(anywidget.AnyWidget):
             f"chosen={self.chosen})"
         )
 
-    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
-        """The figure, and a still picture for where no JavaScript runs: print, GitHub, mail."""
-        bundle = super()._repr_mimebundle_(**kwargs)
-        data, metadata = bundle if isinstance(bundle, tuple) else (bundle or {}, {})
+    def still(self) -> Figure:
+        """The figure as it stands, without anything to move."""
         row = torch.tensor(self.logits[self.chosen], dtype=torch.float64)
-        still = plots.png(plots.soft_targets(row, self.classes, self.labels[self.chosen]))
-        return data | {"image/png": still}, metadata
+        return plots.soft_targets(row, self.classes, self.labels[self.chosen])

@@ -18,10 +18,15 @@ HOST = ROOT / "book" / "_static" / "widget-host.js"
 
 
 def prior_page(**traits):
-    names = ("means", "sigmas", "pi_0", "weights", "palette", "_esm", "_css")
-    widget = Prior(**traits)
-    state = {name: value for name, value in widget.get_state().items() if name in names}
-    state |= {"_esm": MODULE.read_text(), "_css": str(state["_css"])}
+    return widget_page(Prior(**traits), MODULE)
+
+
+def widget_page(widget, module):
+    """A page's body with one interactive figure, as the build leaves it."""
+    state = {name: value for name, value in widget.get_state().items() if name[0] != "_"}
+    for name in ("layout", "tabbable", "tooltip"):
+        state.pop(name, None)
+    state |= {"_esm": module.read_text(), "_css": str(widget._css)}
     model = json.dumps({"state": {"m": {"state": state}}}).replace("</", "<\\/")
     return (
         f'<script type="application/vnd.jupyter.widget-state+json">{model}</script>'

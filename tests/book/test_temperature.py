@@ -1,21 +1,19 @@
 """The figure "Temperature" in Chromium: slider, pictures, scale, play and narrow pages."""
 
 import base64
-import json
 import re
 from pathlib import Path
 
 import pytest
 import torch
-from notebooks import ROOT
 from PIL import Image
+from test_figures import widget_page
 
 import nnc
 import nnc.widgets
 from nnc.widgets import Temperature
 
 MODULE = Path(nnc.widgets.__file__).with_name("temperature.js")
-HOST = ROOT / "book" / "_static" / "widget-host.js"
 CLASSES = ["airplane", "automobile", "bird", "cat"]
 LOGITS = [[8.0, 2.0, 1.0, -3.0], [0.0, 4.0, 4.5, 1.0], [-9.0, 0.0, 1.0, 7.0]]
 
@@ -30,14 +28,7 @@ def picture(tmp_path, shade):
 def page_of(tmp_path):
     thumbnails = [picture(tmp_path, shade) for shade in ("red", "green", "blue")]
     widget = Temperature(CLASSES, LOGITS, [0, 1, 3], thumbnails=thumbnails)
-    state = {k: v for k, v in widget.get_state().items() if not k.startswith("_")}
-    state |= {"_esm": MODULE.read_text(), "_css": str(widget._css)}
-    model = json.dumps({"state": {"m": {"state": state}}}, default=str).replace("</", "<\\/")
-    return (
-        f'<script type="application/vnd.jupyter.widget-state+json">{model}</script>'
-        '<div><script type="application/vnd.jupyter.widget-view+json">{"model_id": "m"}</script>'
-        f"</div><script>{HOST.read_text()}</script>"
-    )
+    return widget_page(widget, MODULE)
 
 
 def numbers(page):

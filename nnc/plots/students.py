@@ -173,7 +173,7 @@ def reliability(diagrams: Mapping[str, Reliability]) -> Figure:
     Args:
         diagrams: name → bins; at most five. Bins of fewer than 20 answers are left out.
     """
-    figure, axes = new_figure(width=6, height=5.2)
+    figure, axes = new_figure(height=5.6)  # wide enough for the legend
     axes.plot([0, 1], [0, 1], color=colour("weights"), lw=1.2, ls="dashed")
     for (name, bins), role, marker in zip(diagrams.items(), _ROLES, _MARKERS, strict=False):
         kept = bins.count >= _FEWEST

@@ -28,7 +28,7 @@ _CSS = """
 .nnc-temperature input:focus-visible+*{outline:3px solid var(--zero);outline-offset:1px}
 .nnc-temperature button[aria-pressed=true]{background:var(--grid)}
 .nnc-temperature .chart{margin:8px 0}
-.nnc-temperature .row{display:grid;grid-template-columns:7.2em 1fr 5.2em;gap:8px;height:24px;
+.nnc-temperature .row{display:grid;grid-template-columns:8.6em 1fr 5.2em;gap:8px;height:24px;
  align-items:center;line-height:1}
 .nnc-temperature .name{text-align:right;white-space:nowrap;overflow:hidden;text-overflow:ellipsis}
 .nnc-temperature .label{font-weight:700}

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from nnc.hints import did_you_mean
-from nnc.recipes import lenet300_sws, mnist_kd, original, students, vgg
+from nnc.recipes import digits, mini_vgg_small, mnist_kd, original, students, vgg
 from nnc.recipes.job import Job, Outcome, Recipe
 
 RECIPES: dict[str, Recipe] = {
     recipe.name: recipe
     for recipe in (
         *(vgg.RECIPE, *students.RECIPES, *original.RECIPES),
-        *(*mnist_kd.RECIPES, lenet300_sws.RECIPE),
+        *(*mini_vgg_small.RECIPES, *mnist_kd.RECIPES, *digits.RECIPES),
     )
 }
 

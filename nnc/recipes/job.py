@@ -24,9 +24,7 @@ class Job:
         folder: where checkpoints and results go; git ignores the default one.
         searching: score on the validation split and leave the test set alone.
         progress: whether to draw progress bars.
-        dense: a file that keeps the outcome of step 1 for other runs of the same data, seed and
-            settings of step 1, or None.
-        runs: the folder of all runs, in which teachers are found and kept.
+        runs: the folder of all runs, in which teachers and dense networks are found and kept.
     """
 
     data: Dataset
@@ -34,7 +32,6 @@ class Job:
     folder: Path
     searching: bool = False
     progress: bool = True
-    dense: Path | None = None
     runs: Path = Path("runs")
 
     def of(self, recipe: str, seed: int) -> Job:

@@ -19,6 +19,7 @@ from nnc.models import mini_vgg
 from nnc.recipes.job import Job, Outcome, Recipe, digest
 from nnc.recipes.scoring import answers
 from nnc.recipes.students import finish, teacher_of
+from nnc.recipes.task import Task
 from nnc.training import Batch, cross_entropy, fit
 
 
@@ -72,7 +73,8 @@ def run(settings: Settings, job: Job) -> Outcome:
         run=f"original recipe on {job.data.fingerprint[:12]}, {digest(settings)}",
         progress=job.progress,
     )
-    return finish(model, history, training, validation, teacher, teacher_job, job)
+    task = Task(mini_vgg, training, validation)
+    return finish(model, history, task, teacher, teacher_job, job)
 
 
 RECIPES = tuple(

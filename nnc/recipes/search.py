@@ -53,7 +53,6 @@ def search(
             folder / f"trial-{trial.number}",
             searching=True,
             progress=progress,
-            dense=folder / "dense.checkpoint",
         )
         try:
             metrics = recipe.run(settings, job).metrics

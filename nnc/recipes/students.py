@@ -13,12 +13,13 @@ from typing import Any
 from torch import nn
 
 from nnc import storage
-from nnc.data import Split, split_validation
+from nnc.data import split_validation
 from nnc.files import save_arrays
 from nnc.models import mini_vgg
 from nnc.recipes import vgg
 from nnc.recipes.job import Job, Outcome, Recipe
 from nnc.recipes.scoring import answers, describe, score, store
+from nnc.recipes.task import Task
 from nnc.teaching import Distillation, Views, teacher_logits
 from nnc.training import History, cross_entropy, predict
 
@@ -39,21 +40,32 @@ class Settings(vgg.Settings):
 
 def run(settings: Settings, job: Job) -> Outcome:
     """Train a student; where there is no teacher yet, it is trained first."""
+    task = task_of(settings, job)
+    model, history = train(settings, job, task)
+    return finish(model, history, task, *teacher_of(settings.validation, job), job)
+
+
+def task_of(settings: Settings, job: Job) -> Task:
+    """What a student learns, and on which views."""
     training, validation = job.split(settings.validation)
     if settings.share < 1:
         _, training = split_validation(training, round(settings.share * len(training)), seed=1)
-    teacher, teacher_job = teacher_of(settings.validation, job)
     views = Views(training, settings.views, crop=settings.crop, flip=True)
-    loss: Any = cross_entropy
-    if settings.alpha:
-        folder = teacher_job.folder / f"views-{len(training)}"
-        said = teacher_logits(teacher, views, folder, job.progress)
-        loss = Distillation(said, temperature=settings.temperature, alpha=settings.alpha)
-    model, history = vgg.fit_vgg(
-        "mini_vgg", mini_vgg, settings, job, training, loss=loss, views=views,
-        validation=validation,
+    if not settings.alpha:
+        return Task(mini_vgg, training, validation, cross_entropy, views)
+    teacher, teacher_job = teacher_of(settings.validation, job)
+    folder = teacher_job.folder / f"views-{len(training)}"
+    said = teacher_logits(teacher, views, folder, job.progress)
+    loss = Distillation(said, temperature=settings.temperature, alpha=settings.alpha)
+    return Task(mini_vgg, training, validation, loss, views)
+
+
+def train(settings: Settings, job: Job, task: Task) -> tuple[nn.Module, History]:
+    """A student, trained in its job's folder."""
+    return vgg.fit_vgg(
+        "mini_vgg", mini_vgg, settings, job, task.training, loss=task.loss, views=task.views,
+        validation=task.validation,
     )  # fmt: skip
-    return finish(model, history, training, validation, teacher, teacher_job, job)
 
 
 def teacher_of(validation: int, job: Job) -> tuple[nn.Module, Job]:
@@ -65,15 +77,14 @@ def teacher_of(validation: int, job: Job) -> tuple[nn.Module, Job]:
 def finish(
     model: nn.Module,
     history: History,
-    training: Split,
-    validation: Split,
+    task: Task,
     teacher: nn.Module,
     teacher_job: Job,
     job: Job,
 ) -> Outcome:
     """Store a student, read it back and score it: on the test set, unless this is a search."""
     network = store(model, job.folder)
-    kind, scored = job.scored(validation)
+    kind, scored = job.scored(task.validation)
     logits = predict(storage.load(network).load_into(mini_vgg()), scored)
     said = answers(teacher, scored, teacher_job, kind)
     return Outcome(
@@ -81,7 +92,7 @@ def finish(
         | describe(model)
         | {"file_bytes": network.stat().st_size},
         {"train": history},
-        job.sizes(training, validation),
+        job.sizes(task.training, task.validation),
         network,
         (save_arrays(job.folder / "answers.npz", logits=logits.half().numpy()),),
         stored=job.seed == 0,
@@ -147,3 +158,8 @@ RECIPES = (
         "mini-vgg-kd-tenth", "the same, distilled on that tenth", share=0.1, epochs=30, alpha=0.9
     ),
 )
+
+
+def settings_of(name: str) -> Settings:
+    """The settings that a student of this name was recorded with."""
+    return next(recipe.settings for recipe in RECIPES if recipe.name == name)

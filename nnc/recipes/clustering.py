@@ -1,0 +1,117 @@
+"""Shrinking by soft weight-sharing: train under a mixture prior, then assign.
+
+Source: Ullrich, Meeds and Welling (2017); the growing and easing weight of the prior is ours.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from nnc.models import prunable_weights
+from nnc.priors import Gamma, GaussianMixturePrior, HyperPriors
+from nnc.pruning import Rule, quantise
+from nnc.quantised import Quantised
+from nnc.recipes.job import digest
+from nnc.recipes.stages import Settings, Stages, linear_cooling
+from nnc.training import History, evaluate
+
+
+@dataclass(frozen=True)
+class Clustering(Settings):
+    """Choices of step 2 and of the assignment. Learning rates are Adam's.
+
+    The penalty's weight is ``tau / n`` times a factor that grows from 0 to 1 over the first
+    ``ramp`` of the steps, stays, and falls exponentially to ``relief`` over the last ``ease``.
+    """
+
+    cluster_epochs: int = 40
+    tau: float = 0.17
+    ramp: float = 0.25
+    ease: float = 0.4
+    relief: float = 0.2
+    components: int = 16  # besides the zero component
+    mean_range: float = 0.6  # means start evenly over ± this
+    sigma: float = 0.25
+    pi_0: float = 0.9999
+    zero_shape: float = 5000.0
+    zero_rate: float = 2.0
+    other_shape: float = 250.0
+    other_rate: float = 0.1
+    weight_learning_rate: float = 1e-3
+    mean_learning_rate: float = 1e-4
+    mixture_learning_rate: float = 3e-3  # log-precisions and mixing logits
+    merge_threshold: float = 0.1
+    assign_by: Rule = "responsibility"
+
+
+def cluster(stages: Stages, model: nn.Module) -> tuple[Quantised, History]:
+    """Step 2, and the assignment of step 3."""
+    settings, task = stages.settings, stages.task
+    prior = make_prior(settings)
+    weights = list(prunable_weights(model).values())
+    initial = [weight.detach().clone() for weight in weights]
+    if stages.film:
+        stages.film.begin(initial, prior)
+    n = len(task.training)
+
+    def penalty(progress: float) -> Tensor:
+        return settings.tau / n * pressure(settings, progress) * prior(weights)
+
+    def measure(epoch: int) -> dict[str, float]:
+        pruned = quantise(model, prior)
+        if stages.film:
+            stages.film.add(epoch, initial, weights, prior)
+        return {
+            "pruned_accuracy": evaluate(task.rebuilt(pruned), task.validation),
+            "would_be_sparsity": pruned.sparsity(),
+            "zero_sigma": float(prior.mixture().sigmas[0]),
+        }
+
+    optimiser = torch.optim.Adam(
+        [
+            {"params": model.parameters(), "lr": settings.weight_learning_rate},
+            *prior.parameter_groups(settings.mean_learning_rate, settings.mixture_learning_rate),
+        ],
+        fused=True,
+    )
+    cool = linear_cooling(stages.steps(settings.cluster_epochs), over=0.3)
+    history = stages.fit(
+        "cluster",
+        model,
+        optimiser=optimiser,
+        # The weights' rate falls at the end; the mixture has to keep following them.
+        scheduler=torch.optim.lr_scheduler.LambdaLR(optimiser, [cool, _constant, _constant]),
+        epochs=settings.cluster_epochs,
+        penalty=penalty,
+        prior=prior,
+        measure=measure,
+        key=digest(settings, without=("frozen", "merge", "assign", "rest", "precision")),
+    )
+    assigned = quantise(model, prior, threshold=settings.merge_threshold, by=settings.assign_by)
+    return assigned, history
+
+
+def make_prior(settings: Clustering) -> GaussianMixturePrior:
+    """The mixture at the start: means evenly over a range, all components equally wide."""
+    return GaussianMixturePrior(
+        torch.linspace(-settings.mean_range, settings.mean_range, settings.components),
+        sigma=settings.sigma,
+        pi_0=settings.pi_0,
+        hyper=HyperPriors(
+            zero=Gamma(settings.zero_shape, settings.zero_rate),
+            others=Gamma(settings.other_shape, settings.other_rate),
+        ),
+    )
+
+
+def pressure(settings: Clustering, progress: float) -> float:
+    """The factor on ``tau`` after a share of the steps: up, level, and down again."""
+    easing = max(0.0, (progress - 1 + settings.ease) / settings.ease) if settings.ease else 0.0
+    return min(1.0, progress / settings.ramp) * settings.relief**easing
+
+
+def _constant(step: int) -> float:
+    return 1.0

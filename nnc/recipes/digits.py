@@ -1,0 +1,379 @@
+"""LeNets on MNIST made small: by soft weight-sharing and by magnitude pruning, taught and not.
+
+Recipes named ``-kd-`` see digits shifted by up to two pixels, and a small convolutional network's
+soft targets are their error term, in every stage. The others see the digits as they are, and no
+teacher, as the published figures do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from nnc import storage
+from nnc.augment import random_shift
+from nnc.kmeans import quantise_kmeans
+from nnc.models import LeNet5Caffe, LeNet300100
+from nnc.quantised import Quantised
+from nnc.recipes.clustering import Clustering, cluster
+from nnc.recipes.film import Film
+from nnc.recipes.job import Job, Outcome, Recipe, digest
+from nnc.recipes.magnitude import Magnitude, prune_gradually
+from nnc.recipes.scoring import describe, store
+from nnc.recipes.stages import Settings, Stages, Task, compact, compress, sizes
+from nnc.teaching import Distillation, Views, teacher_logits
+from nnc.training import History, evaluate, fit
+
+Build = Callable[[], nn.Module]
+
+
+@dataclass(frozen=True)
+class Dense:
+    """Choices of step 1. The learning rate is AdamW's at the peak of one cycle."""
+
+    dense_epochs: int = 30
+    dense_learning_rate: float = 2e-3
+    dense_weight_decay: float = 0.1  # decoupled
+
+
+@dataclass(frozen=True)
+class Teaching:
+    """Choices of a teacher: LeNet-5, trained on shifted digits."""
+
+    shift: int = 2  # pixels; MNIST's digits leave so much room that reflection pads with zeros
+    views: int = 10  # epoch e sees view e mod 10
+    temperature: float = 4.0
+    alpha: float = 0.9
+
+
+@dataclass(frozen=True)
+class Shared(Dense, Clustering):
+    """Soft weight-sharing on labels."""
+
+
+@dataclass(frozen=True)
+class SharedTaught(Teaching, Shared):
+    """Soft weight-sharing under a teacher."""
+
+
+@dataclass(frozen=True)
+class Pruned(Dense, Magnitude):
+    """Magnitude pruning on labels."""
+
+
+@dataclass(frozen=True)
+class PrunedTaught(Teaching, Pruned):
+    """Magnitude pruning under a teacher."""
+
+
+@dataclass(frozen=True)
+class Coarse(Dense, Settings):
+    """Quantisation alone: k-means codebooks for a dense network."""
+
+    bits: tuple[int, ...] = (8, 4, 3, 2)
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """Choices of the teacher's own training. The learning rate is AdamW's at the peak."""
+
+    validation: int = 5000
+    batch_size: int = 128
+    epochs: int = 12
+    learning_rate: float = 2e-3
+    weight_decay: float = 0.05
+    shift: int = 2
+
+
+TEACHER = "lenet5-shifted"
+_TEACHING = ("shift", "views", "temperature", "alpha")
+
+
+def lenet5() -> LeNet5Caffe:
+    """LeNet-5 with the channels innermost, as convolutions on processors like it."""
+    return LeNet5Caffe().to(memory_format=torch.channels_last)
+
+
+def teach(settings: Teacher, job: Job) -> tuple[nn.Module, History]:
+    """The teacher, trained where it is not there yet."""
+    training, validation = job.split(settings.validation)
+    torch.manual_seed(job.seed)
+    model = lenet5()
+    optimiser, scheduler = _one_cycle(
+        model,
+        settings.learning_rate,
+        settings.weight_decay,
+        settings.epochs * (len(training) // settings.batch_size),
+    )
+    history = fit(
+        model,
+        training,
+        optimiser=optimiser,
+        scheduler=scheduler,
+        epochs=settings.epochs,
+        batch_size=settings.batch_size,
+        augment=lambda images, generator: random_shift(images, settings.shift, generator),
+        validation=validation,
+        seed=job.seed,
+        checkpoint=job.folder / "train.checkpoint",
+        run=f"{TEACHER} on {job.data.fingerprint[:12]}, {digest(settings)}",
+        progress=job.progress,
+    )
+    return model, history
+
+
+def run_teacher(settings: Teacher, job: Job) -> Outcome:
+    """Train and score the teacher; the record keeps its SHA-256 alone."""
+    training, validation = job.split(settings.validation)
+    model, history = teach(settings, job)
+    network = store(model, job.folder)
+    kind, scored = job.scored(validation)
+    metrics = {f"{kind}_accuracy": evaluate(model, scored), **describe(model)}
+    sizes = job.sizes(training, validation)
+    return Outcome(metrics, {"train": history}, sizes, network, stored=False)
+
+
+def task_of(settings: Any, job: Job, build: Build) -> Task:
+    """What the network learns: labels, or a teacher's soft targets on shifted digits too."""
+    training, validation = job.split(settings.validation)
+    if not isinstance(settings, Teaching):
+        return Task(build, training, validation)
+    teacher_job = job.of(TEACHER, 0)
+    teacher, _ = teach(Teacher(validation=settings.validation), teacher_job)
+    views = Views(training, settings.views, crop=settings.shift)
+    said = teacher_logits(teacher, views, teacher_job.folder / "views", job.progress)
+    loss = Distillation(said, temperature=settings.temperature, alpha=settings.alpha)
+    return Task(build, training, validation, loss, views)
+
+
+def train_dense(settings: Any, job: Job, task: Task) -> tuple[nn.Module, History]:
+    """Step 1, once for all recipes that share its settings, data and seed."""
+    name = task.build.__name__
+    key = digest(settings, ("dense", "batch", "validation", *_TEACHING))
+    torch.manual_seed(job.seed)
+    model = task.build()
+    steps = settings.dense_epochs * (len(task.training) // settings.batch_size)
+    optimiser, scheduler = _one_cycle(
+        model, settings.dense_learning_rate, settings.dense_weight_decay, steps
+    )
+    stages = Stages(settings, job.of(f"dense-{name}-{key.split()[-1]}", job.seed), task, name)
+    history = stages.fit(
+        "dense",
+        model,
+        optimiser=optimiser,
+        scheduler=scheduler,
+        epochs=settings.dense_epochs,
+        key=key,
+    )
+    return model, history
+
+
+def _one_cycle(
+    model: nn.Module, learning_rate: float, weight_decay: float, steps: int
+) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.OneCycleLR]:
+    # One pass over the weights instead of ten: half the time of a step on a processor.
+    optimiser = torch.optim.AdamW(
+        model.parameters(), lr=learning_rate, weight_decay=weight_decay, fused=True
+    )
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser, learning_rate, total_steps=steps, pct_start=0.1
+    )
+    return optimiser, schedule
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A recipe's run: steps 1 to 3 and the file, each stage resuming from its checkpoint."""
+
+    name: str
+    build: Build
+    shrink: Callable[[Stages, nn.Module], tuple[Quantised, History]]
+    filmed: bool = False
+
+    def __call__(self, settings: Any, job: Job) -> Outcome:
+        """Run it."""
+        task = task_of(settings, job, self.build)
+        model, history = train_dense(settings, job, task)
+        film = Film(job.folder / "frames") if self.filmed else None
+        stages = Stages(settings, job, task, self.name, film)
+        return compress(stages, model, {"dense": history}, self.shrink)
+
+
+def run_quantised(settings: Coarse, job: Job) -> Outcome:
+    """No pruning: k-means at several widths, each trained on with the assignment frozen.
+
+    The network kept is that of the first width; figures of each carry it, ``test_accuracy_4``.
+    """
+    task = task_of(settings, job, LeNet300100)
+    model, dense = train_dense(settings, job, task)
+    stages = Stages(settings, job, task, "lenet300-quantised")
+    kind, scored = job.scored(task.validation)
+    metrics: dict[str, float] = {"dense_accuracy": evaluate(model, scored)}
+    history = {"dense": dense}
+    for bits in settings.bits:
+        coarse = quantise_kmeans(model.state_dict(), 2**bits)
+        trained, history[f"frozen_{bits}"] = stages.train_frozen(coarse, f"frozen-{bits}")
+        final = compact(trained, task, settings.rest_levels)
+        network = job.folder / f"network-{bits}.sws"
+        storage.save(final, network, precision=settings.precision)
+        stored = storage.load(network).load_into(LeNet300100())
+        found = {f"{kind}_accuracy": evaluate(stored, scored)}
+        found |= sizes(final, network.stat().st_size)
+        metrics = found | metrics | {f"{key}_{bits}": value for key, value in found.items()}
+    first = job.folder / f"network-{settings.bits[0]}.sws"
+    counts = job.sizes(task.training, task.validation)
+    return Outcome(metrics, history, counts, first, stored=False)
+
+
+def suggest_shared(trial: Any, kind: type[Shared] = Shared, **fixed: Any) -> Shared:
+    """The space of soft weight-sharing: what decides between size and accuracy."""
+    return kind(
+        tau=trial.suggest_float("tau", 0.01, 3.0, log=True),
+        ramp=trial.suggest_float("ramp", 0.1, 0.7),
+        relief=trial.suggest_float("relief", 0.03, 1.0, log=True),
+        zero_rate=trial.suggest_float("zero_rate", 0.5, 8.0, log=True),
+        mixture_learning_rate=trial.suggest_float("mixture_learning_rate", 1e-3, 1e-2, log=True),
+        **fixed,
+    )
+
+
+def suggest_pruned(trial: Any, kind: type[Pruned] = Pruned, **fixed: Any) -> Pruned:
+    """The space of magnitude pruning: the same number of choices."""
+    return kind(
+        target_sparsity=trial.suggest_float("target_sparsity", 0.94, 0.99),
+        prune_ramp=trial.suggest_float("prune_ramp", 0.3, 0.9),
+        prune_learning_rate=trial.suggest_float("prune_learning_rate", 3e-4, 3e-3, log=True),
+        frozen_learning_rate=trial.suggest_float("frozen_learning_rate", 3e-4, 3e-3, log=True),
+        levels=trial.suggest_categorical("levels", (8, 16, 32)),
+        **fixed,
+    )
+
+
+def front_score(metrics: dict[str, float]) -> float:
+    """Validation accuracy, less half a point for every 1,000 bytes of the file."""
+    return metrics["validation_accuracy"] - 0.005 * metrics["file_bytes"] / 1000
+
+
+# Of a search: enough for a ranking of settings.
+_SHORT = {"cluster_epochs": 15, "frozen_epochs": 5}
+_SHORT_PRUNED = {"prune_epochs": 15, "frozen_epochs": 5}
+
+
+def _recipe(
+    name: str,
+    summary: str,
+    build: Build,
+    settings: Any,
+    shrink: Any,
+    suggest: Callable[[Any], Any] | None = None,
+    first: tuple[dict[str, Any], ...] = (),
+    filmed: bool = False,
+) -> Recipe:
+    return Recipe(
+        name=name,
+        summary=summary,
+        dataset="mnist",
+        model=build,
+        settings=settings,
+        run=Experiment(name, build, shrink, filmed),
+        suggest=suggest,
+        score=front_score,
+        first=first,
+    )
+
+
+_AROUND = {"ramp": 0.25, "relief": 0.2, "zero_rate": 2.0, "mixture_learning_rate": 3e-3}
+_FIRST_SHARED = tuple({"tau": tau, **_AROUND} for tau in (0.05, 0.1))
+_FIRST_TAUGHT = tuple({"tau": tau, **_AROUND} for tau in (0.2, 0.7, 1.7))
+_AROUND_PRUNED = {"prune_ramp": 0.7, "prune_learning_rate": 1e-3, "frozen_learning_rate": 1e-3}
+_FIRST_PRUNED = tuple(
+    {"target_sparsity": sparsity, "levels": 16, **_AROUND_PRUNED} for sparsity in (0.97, 0.98)
+)
+RECIPES = (
+    Recipe(
+        name=TEACHER,
+        summary="the teacher of the LeNets: LeNet-5 on shifted digits, one run",
+        dataset="mnist",
+        model=LeNet5Caffe,
+        settings=Teacher(),
+        run=run_teacher,
+    ),
+    _recipe(
+        "lenet300-sws",
+        "soft weight-sharing of LeNet-300-100, plain images, no teacher",
+        LeNet300100,
+        Shared(),
+        cluster,
+        suggest_shared,
+        filmed=True,
+    ),
+    _recipe(
+        "lenet300-sws-8k",
+        "the same with a weaker prior: accuracy first",
+        LeNet300100,
+        Shared(tau=0.07, cluster_epochs=30, frozen_epochs=12),
+        cluster,
+        lambda trial: suggest_shared(trial, **_SHORT),
+        _FIRST_SHARED,
+    ),
+    _recipe(
+        "lenet300-kd-sws",
+        "soft weight-sharing of LeNet-300-100 under a teacher",
+        LeNet300100,
+        SharedTaught(tau=0.7, cluster_epochs=30, frozen_epochs=12),
+        cluster,
+        lambda trial: suggest_shared(trial, SharedTaught, **_SHORT),
+        _FIRST_TAUGHT,
+    ),
+    _recipe(
+        "lenet300-magnitude",
+        "magnitude pruning and k-means of LeNet-300-100",
+        LeNet300100,
+        Pruned(prune_epochs=30, frozen_epochs=12),
+        prune_gradually,
+        lambda trial: suggest_pruned(trial, **_SHORT_PRUNED),
+        _FIRST_PRUNED,
+    ),
+    _recipe(
+        "lenet300-kd-magnitude",
+        "the same under the teacher",
+        LeNet300100,
+        PrunedTaught(prune_epochs=30, frozen_epochs=12),
+        prune_gradually,
+        lambda trial: suggest_pruned(trial, PrunedTaught, **_SHORT_PRUNED),
+        _FIRST_PRUNED,
+    ),
+    _recipe(
+        "lenet5-sws",
+        "soft weight-sharing of LeNet-5, plain images, no teacher",
+        lenet5,
+        Shared(dense_epochs=8, cluster_epochs=12, frozen_epochs=4, tau=0.17),
+        cluster,
+    ),
+    _recipe(
+        "lenet5-kd-sws",
+        "soft weight-sharing of LeNet-5 under a teacher",
+        lenet5,
+        SharedTaught(dense_epochs=8, cluster_epochs=12, frozen_epochs=4, tau=0.7),
+        cluster,
+    ),
+    _recipe(
+        "lenet5-magnitude",
+        "magnitude pruning and k-means of LeNet-5",
+        lenet5,
+        Pruned(dense_epochs=8, prune_epochs=12, frozen_epochs=4, target_sparsity=0.99),
+        prune_gradually,
+    ),
+    Recipe(
+        name="lenet300-quantised",
+        summary="no pruning: k-means codebooks of 8, 4, 3 and 2 bits",
+        dataset="mnist",
+        model=LeNet300100,
+        settings=Coarse(frozen_epochs=12),
+        run=run_quantised,
+    ),
+)

@@ -1,0 +1,82 @@
+"""Shrinking by magnitude: prune the smallest weights little by little, then cluster by k-means.
+
+The pipeline of Han, Mao and Dally, "Deep Compression" (2015), with the gradual schedule of Zhu
+and Gupta, "To prune, or not to prune" (2017), equation 1, done by ``torch.nn.utils.prune``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.nn.utils import prune
+
+from nnc.kmeans import quantise_kmeans
+from nnc.models import prunable_weights
+from nnc.quantised import Quantised
+from nnc.recipes.job import digest
+from nnc.recipes.stages import Settings, Stages, linear_cooling
+from nnc.training import History
+
+
+@dataclass(frozen=True)
+class Magnitude(Settings):
+    """Choices of pruning and of k-means. The learning rate is Adam's."""
+
+    prune_epochs: int = 40
+    prune_ramp: float = 0.7  # share of the epochs in which the sparsity grows
+    prune_learning_rate: float = 1e-3
+    target_sparsity: float = 0.975  # over all layers, smallest magnitudes first
+    levels: int = 16  # of each layer's codebook, zero among them
+
+
+def prune_gradually(stages: Stages, model: nn.Module) -> tuple[Quantised, History]:
+    """Prune after every epoch a little, train on, and cluster what is left."""
+    settings = stages.settings
+    pruned = _prunable(model)
+    for module, name in pruned:
+        prune.identity(module, name)
+    optimiser = torch.optim.Adam(model.parameters(), lr=settings.prune_learning_rate, fused=True)
+
+    def measure(epoch: int) -> dict[str, float]:
+        _prune_to(pruned, sparsity_after(settings, epoch))
+        return {"would_be_sparsity": _zeros(pruned)}
+
+    cool = linear_cooling(stages.steps(settings.prune_epochs), over=0.3)
+    history = stages.fit(
+        "prune",
+        model,
+        optimiser=optimiser,
+        scheduler=torch.optim.lr_scheduler.LambdaLR(optimiser, cool),
+        epochs=settings.prune_epochs,
+        measure=measure,
+        key=digest(settings, without=("frozen", "levels", "rest", "precision")),
+    )
+    for module, name in pruned:
+        prune.remove(module, name)
+    return quantise_kmeans(model.state_dict(), settings.levels), history
+
+
+def sparsity_after(settings: Magnitude, epoch: int) -> float:
+    """``target (1 - (1 - t)³)``, t the share of the ramp that is over, at most 1."""
+    t = min(1.0, epoch / (settings.prune_ramp * settings.prune_epochs))
+    return settings.target_sparsity * (1 - (1 - t) ** 3)
+
+
+def _prunable(model: nn.Module) -> list[tuple[nn.Module, str]]:
+    paths = [name.rpartition(".") for name in prunable_weights(model)]
+    return [(model.get_submodule(path), attribute) for path, _, attribute in paths]
+
+
+def _prune_to(pruned: list[tuple[nn.Module, str]], sparsity: float) -> None:
+    total = sum(getattr(module, name).numel() for module, name in pruned)
+    missing = round(sparsity * total) - round(_zeros(pruned) * total)
+    if missing > 0:
+        # torch counts the amount among the weights that are still there.
+        prune.global_unstructured(pruned, prune.L1Unstructured, amount=missing)
+
+
+def _zeros(pruned: list[tuple[nn.Module, str]]) -> float:
+    masks = [getattr(module, f"{name}_mask") for module, name in pruned]
+    return 1 - sum(float(m.sum()) for m in masks) / sum(m.numel() for m in masks)

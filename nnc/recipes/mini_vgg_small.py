@@ -1,0 +1,129 @@
+"""MiniVGG made small: soft weight-sharing of the plain and of the distilled student.
+
+The students are those of :mod:`nnc.recipes.students`, and what they learn while they are made small
+is what they learnt before: labels, or labels and the teacher, on the same views. Settings are
+carried over from LeNet-300-100; only the prior's weight was compared, at three values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+from nnc.folding import rescale
+from nnc.models import mini_vgg
+from nnc.quantised import Quantised
+from nnc.recipes import students
+from nnc.recipes.clustering import Clustering, cluster
+from nnc.recipes.job import Job, Outcome, Recipe
+from nnc.recipes.magnitude import Magnitude, prune_gradually
+from nnc.recipes.stages import Stages, compress
+from nnc.training import History
+
+_TRIAL_SEED = 0  # of the student that a search starts from: seeds of searches have none
+
+
+@dataclass(frozen=True)
+class SharedVGG(Clustering):
+    """Choices of soft weight-sharing, where they differ from LeNet's."""
+
+    deviation: float = 0.05  # of every layer's weights at the start, as batch norm allows
+    cluster_epochs: int = 5
+    tau: float = 0.05
+    mean_learning_rate: float = 3e-4
+    mixture_learning_rate: float = 1e-2  # as many steps as an eighth of LeNet's
+    frozen_epochs: int = 2
+    rest_levels: int = 64
+
+
+@dataclass(frozen=True)
+class PrunedVGG(Magnitude):
+    """Choices of magnitude pruning, where they differ from LeNet's."""
+
+    deviation: float = 0.05  # as above, so that one threshold means the same in every layer
+    prune_epochs: int = 5
+    target_sparsity: float = 0.92
+    frozen_epochs: int = 2
+    rest_levels: int = 64
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A recipe's run, from a student that is trained first where it is not there yet."""
+
+    name: str
+    student: str
+    shrink: Callable[[Stages, nn.Module], tuple[Quantised, History]]
+
+    def __call__(self, settings: Any, job: Job) -> Outcome:
+        """Run it."""
+        taught = students.settings_of(self.student)
+        start = job.of(self.student, _TRIAL_SEED if job.searching else job.seed)
+        task = students.task_of(taught, start)
+        model, _ = students.train(taught, start, task)
+        stages = Stages(settings, job, task, self.name)
+        return compress(stages, rescale(model, settings.deviation), {}, self.shrink)
+
+
+def suggest_tau(trial: Any) -> SharedVGG:
+    """The three weights of the prior that are compared."""
+    return SharedVGG(tau=trial.suggest_categorical("tau", _TAUS))
+
+
+def suggest_sparsity(trial: Any) -> PrunedVGG:
+    """As many sparsities for the baseline."""
+    return PrunedVGG(target_sparsity=trial.suggest_categorical("target_sparsity", _SPARSITIES))
+
+
+_TAUS = (0.01, 0.03, 0.09)
+_SPARSITIES = (0.88, 0.92, 0.95)
+
+
+def _recipe(
+    name: str, summary: str, student: str, shrink: Any, settings: Any, suggest: Any, first: Any
+) -> Recipe:
+    return Recipe(
+        name=name,
+        summary=summary,
+        dataset="cifar10-jpeg",
+        model=mini_vgg,
+        settings=settings,
+        run=Experiment(name, student, shrink),
+        suggest=suggest,
+        first=first,
+    )
+
+
+_TAU_TRIALS = tuple({"tau": tau} for tau in (0.03, 0.09, 0.01))
+RECIPES = (
+    _recipe(
+        "mini-vgg-sws",
+        "soft weight-sharing of MiniVGG on labels",
+        "mini-vgg",
+        cluster,
+        SharedVGG(),
+        suggest_tau,
+        _TAU_TRIALS,
+    ),
+    _recipe(
+        "mini-vgg-kd-sws",
+        "distil, then share: soft weight-sharing of the distilled MiniVGG",
+        "mini-vgg-kd",
+        cluster,
+        SharedVGG(),
+        suggest_tau,
+        _TAU_TRIALS,
+    ),
+    _recipe(
+        "mini-vgg-magnitude",
+        "magnitude pruning of MiniVGG on labels",
+        "mini-vgg",
+        prune_gradually,
+        PrunedVGG(),
+        suggest_sparsity,
+        tuple({"target_sparsity": sparsity} for sparsity in _SPARSITIES),
+    ),
+)

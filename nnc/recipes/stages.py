@@ -1,0 +1,144 @@
+"""The way from a trained network to a small file, whatever makes its weights few.
+
+``compress`` goes it: a recipe brings the trained network and the way of shrinking it (clustering
+or magnitude pruning); training on with the assignment frozen, the file and the scores are the
+same for all, so that records can be compared.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from nnc import storage
+from nnc.data import as_input
+from nnc.folding import fold_batch_norm, fold_empty_units
+from nnc.kmeans import code_rest
+from nnc.pruning import freeze, unfreeze
+from nnc.quantised import Quantised
+from nnc.recipes.film import Film
+from nnc.recipes.job import Job, Outcome, digest
+from nnc.recipes.task import Task
+from nnc.storage import Precision
+from nnc.training import History, evaluate, fit
+
+_STORING = ("rest", "precision")  # settings that no training depends on
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What all recipes that end in a small file choose."""
+
+    validation: int = 5000  # training images set aside
+    batch_size: int = 128
+    frozen_epochs: int = 15
+    frozen_learning_rate: float = 1e-3
+    rest_levels: int = 16  # entries of the codebook of biases and of batch norm's numbers
+    precision: Precision = "float16"  # of codebooks and of numbers that are not coded
+
+
+class Stages:
+    """What the stages of one run share: settings, job, task, and how each is trained."""
+
+    def __init__(
+        self, settings: Any, job: Job, task: Task, run: str, film: Film | None = None
+    ) -> None:
+        self.settings, self.job, self.task, self._run = settings, job, task, run
+        self.film = film
+
+    def steps(self, epochs: int) -> int:
+        """Number of optimiser steps in so many epochs."""
+        return epochs * (len(self.task.training) // self.settings.batch_size)
+
+    def fit(self, name: str, model: nn.Module, *, key: str, **arguments: Any) -> History:
+        """Train on the task, resuming from ``<name>.checkpoint``."""
+        job, task = self.job, self.task
+        return fit(
+            model,
+            task.training,
+            task.loss,
+            batch_size=self.settings.batch_size,
+            validation=task.validation,
+            views=task.views,
+            seed=job.seed,
+            checkpoint=job.folder / f"{name}.checkpoint",
+            run=f"{self._run} {name} on {job.data.fingerprint[:12]}, {key}",
+            progress=job.progress,
+            **arguments,
+        )
+
+    def train_frozen(self, assigned: Quantised, name: str = "frozen") -> tuple[Quantised, History]:
+        """Step 3, second half: train the values, with which weights share one fixed."""
+        settings = self.settings
+        model = freeze(self.task.build(), assigned)
+        optimiser = torch.optim.Adam(
+            model.parameters(), lr=settings.frozen_learning_rate, fused=True
+        )
+        cool = linear_cooling(self.steps(settings.frozen_epochs), over=1.0)
+        history = self.fit(
+            name,
+            model,
+            optimiser=optimiser,
+            scheduler=torch.optim.lr_scheduler.LambdaLR(optimiser, cool),
+            epochs=settings.frozen_epochs,
+            key=digest(settings, without=_STORING),
+        )
+        return unfreeze(model), history
+
+
+def compress(
+    stages: Stages,
+    model: nn.Module,
+    history: dict[str, History],
+    shrink: Callable[[Stages, nn.Module], tuple[Quantised, History]],
+) -> Outcome:
+    """Shrink a trained network, train on, store it, read it back and score it.
+
+    Args:
+        stages: of this run.
+        model: trained; changed.
+        history: of its training, by stage.
+        shrink: from the trained network to codes and codebooks, with the history of that stage.
+    """
+    task, job = stages.task, stages.job
+    dense = copy.deepcopy(model)
+    assigned, shrinking = shrink(stages, model)
+    trained, frozen = stages.train_frozen(assigned)
+    final = compact(trained, task, stages.settings.rest_levels)
+    network = job.folder / "network.sws"
+    storage.save(final, network, precision=stages.settings.precision)
+    kind, scored = job.scored(task.validation)
+    stored = storage.load(network).load_into(task.build())
+    models = {"dense": dense, "assigned": task.rebuilt(assigned), kind: stored}
+    metrics = {f"{name}_accuracy": evaluate(one, scored) for name, one in models.items()}
+    metrics |= sizes(final, network.stat().st_size)
+    history = history | {"cluster": shrinking, "frozen": frozen}
+    film = stages.film.save(job.folder / "film.npz") if stages.film else ()
+    return Outcome(metrics, history, job.sizes(task.training, task.validation), network, film)
+
+
+def compact(trained: Quantised, task: Task, levels: int) -> Quantised:
+    """The same network with idle units emptied and everything else coded, ready for the file."""
+    model = fold_batch_norm(trained.load_into(task.build()))
+    emptied = fold_empty_units(model, as_input(task.validation.images[:64])).state_dict()
+    return code_rest(Quantised.from_state_dict(emptied, trained.codes), levels)
+
+
+def sizes(quantised: Quantised, file_bytes: int) -> dict[str, float]:
+    """What a record says of a small network's size."""
+    return {
+        "sparsity": quantised.sparsity(),
+        "file_bytes": file_bytes,
+        "compression_ratio": quantised.compression_ratio(file_bytes),
+        "levels": max(len(codebook) for codebook in quantised.codebooks.values()),
+    }
+
+
+def linear_cooling(steps: int, over: float) -> Callable[[int], float]:
+    """A learning-rate factor of 1 that falls to 0 over the last share of the steps."""
+    return lambda step: min(1.0, (1 - step / steps) / over)

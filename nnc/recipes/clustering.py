@@ -47,7 +47,7 @@ class Clustering(Settings):
     assign_by: Rule = "responsibility"
 
 
-def cluster(stages: Stages, model: nn.Module) -> tuple[Quantised, History]:
+def cluster(stages: Stages, model: nn.Module) -> tuple[Quantised, dict[str, History]]:
     """Step 2, and the assignment of step 3."""
     settings, task = stages.settings, stages.task
     prior = make_prior(settings)
@@ -91,7 +91,7 @@ def cluster(stages: Stages, model: nn.Module) -> tuple[Quantised, History]:
         key=digest(settings, without=("frozen", "merge", "assign", "rest", "precision")),
     )
     assigned = quantise(model, prior, threshold=settings.merge_threshold, by=settings.assign_by)
-    return assigned, history
+    return assigned, {"cluster": history}
 
 
 def make_prior(settings: Clustering) -> GaussianMixturePrior:

@@ -18,13 +18,13 @@ from nnc import storage
 from nnc.augment import random_shift
 from nnc.kmeans import quantise_kmeans
 from nnc.models import LeNet5Caffe, LeNet300100
-from nnc.quantised import Quantised
 from nnc.recipes.clustering import Clustering, cluster
 from nnc.recipes.film import Film
 from nnc.recipes.job import Job, Outcome, Recipe, digest
 from nnc.recipes.magnitude import Magnitude, prune_gradually
 from nnc.recipes.scoring import describe, store
-from nnc.recipes.stages import Settings, Stages, Task, compact, compress, sizes
+from nnc.recipes.stages import Settings, Shrink, Stages, compact, compress, sizes
+from nnc.recipes.task import Task
 from nnc.teaching import Distillation, Views, teacher_logits
 from nnc.training import History, evaluate, fit
 
@@ -44,7 +44,7 @@ class Dense:
 class Teaching:
     """Choices of a teacher: LeNet-5, trained on shifted digits."""
 
-    shift: int = 2  # pixels; MNIST's digits leave so much room that reflection pads with zeros
+    crop: int = 2  # pixels padded by reflection before a random crop
     views: int = 10  # epoch e sees view e mod 10
     temperature: float = 4.0
     alpha: float = 0.9
@@ -90,7 +90,7 @@ class Teacher:
 
 
 TEACHER = "lenet5-shifted"
-_TEACHING = ("shift", "views", "temperature", "alpha")
+_TEACHING = ("crop", "views", "temperature", "alpha")
 
 
 def lenet5() -> LeNet5Caffe:
@@ -139,12 +139,13 @@ def run_teacher(settings: Teacher, job: Job) -> Outcome:
 
 def task_of(settings: Any, job: Job, build: Build) -> Task:
     """What the network learns: labels, or a teacher's soft targets on shifted digits too."""
-    training, validation = job.split(settings.validation)
+    count = settings.validation
+    training, validation = job.split(count)
     if not isinstance(settings, Teaching):
         return Task(build, training, validation)
     teacher_job = job.of(TEACHER, 0)
-    teacher, _ = teach(Teacher(validation=settings.validation), teacher_job)
-    views = Views(training, settings.views, crop=settings.shift)
+    teacher, _ = teach(Teacher(validation=count), teacher_job)
+    views = Views(training, settings.views, crop=settings.crop)
     said = teacher_logits(teacher, views, teacher_job.folder / "views", job.progress)
     loss = Distillation(said, temperature=settings.temperature, alpha=settings.alpha)
     return Task(build, training, validation, loss, views)
@@ -191,7 +192,7 @@ class Experiment:
 
     name: str
     build: Build
-    shrink: Callable[[Stages, nn.Module], tuple[Quantised, History]]
+    shrink: Shrink
     filmed: bool = False
 
     def __call__(self, settings: Any, job: Job) -> Outcome:
@@ -259,8 +260,8 @@ def front_score(metrics: dict[str, float]) -> float:
 
 
 # Of a search: enough for a ranking of settings.
-_SHORT = {"cluster_epochs": 15, "frozen_epochs": 5}
-_SHORT_PRUNED = {"prune_epochs": 15, "frozen_epochs": 5}
+_SHORT: dict[str, Any] = {"cluster_epochs": 15, "frozen_epochs": 5}
+_SHORT_PRUNED: dict[str, Any] = {"prune_epochs": 15, "frozen_epochs": 5}
 
 
 def _recipe(

@@ -31,7 +31,7 @@ class Magnitude(Settings):
     levels: int = 16  # of each layer's codebook, zero among them
 
 
-def prune_gradually(stages: Stages, model: nn.Module) -> tuple[Quantised, History]:
+def prune_gradually(stages: Stages, model: nn.Module) -> tuple[Quantised, dict[str, History]]:
     """Prune after every epoch a little, train on, and cluster what is left."""
     settings = stages.settings
     pruned = _prunable(model)
@@ -55,7 +55,7 @@ def prune_gradually(stages: Stages, model: nn.Module) -> tuple[Quantised, Histor
     )
     for module, name in pruned:
         prune.remove(module, name)
-    return quantise_kmeans(model.state_dict(), settings.levels), history
+    return quantise_kmeans(model.state_dict(), settings.levels), {"prune": history}
 
 
 def sparsity_after(settings: Magnitude, epoch: int) -> float:
@@ -70,11 +70,12 @@ def _prunable(model: nn.Module) -> list[tuple[nn.Module, str]]:
 
 
 def _prune_to(pruned: list[tuple[nn.Module, str]], sparsity: float) -> None:
-    total = sum(getattr(module, name).numel() for module, name in pruned)
-    missing = round(sparsity * total) - round(_zeros(pruned) * total)
-    if missing > 0:
-        # torch counts the amount among the weights that are still there.
-        prune.global_unstructured(pruned, prune.L1Unstructured, amount=missing)
+    """Mask the smallest of all weights; those masked before are zero and stay."""
+    sizes = [getattr(module, name).detach().abs() for module, name in pruned]
+    every = torch.cat([size.flatten() for size in sizes])
+    threshold = every.kthvalue(max(1, round(sparsity * len(every)))).values
+    for (module, name), size in zip(pruned, sizes, strict=True):
+        prune.custom_from_mask(module, name, size > threshold)
 
 
 def _zeros(pruned: list[tuple[nn.Module, str]]) -> float:

@@ -7,21 +7,16 @@ carried over from LeNet-300-100; only the prior's weight was compared, at three 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from torch import nn
-
 from nnc.folding import rescale
 from nnc.models import mini_vgg
-from nnc.quantised import Quantised
 from nnc.recipes import students
 from nnc.recipes.clustering import Clustering, cluster
 from nnc.recipes.job import Job, Outcome, Recipe
 from nnc.recipes.magnitude import Magnitude, prune_gradually
-from nnc.recipes.stages import Stages, compress
-from nnc.training import History
+from nnc.recipes.stages import Shrink, Stages, compress
 
 _TRIAL_SEED = 0  # of the student that a search starts from: seeds of searches have none
 
@@ -56,7 +51,7 @@ class Experiment:
 
     name: str
     student: str
-    shrink: Callable[[Stages, nn.Module], tuple[Quantised, History]]
+    shrink: Shrink
 
     def __call__(self, settings: Any, job: Job) -> Outcome:
         """Run it."""

@@ -95,7 +95,7 @@ def compress(
     stages: Stages,
     model: nn.Module,
     history: dict[str, History],
-    shrink: Callable[[Stages, nn.Module], tuple[Quantised, History]],
+    shrink: Shrink,
 ) -> Outcome:
     """Shrink a trained network, train on, store it, read it back and score it.
 
@@ -103,7 +103,7 @@ def compress(
         stages: of this run.
         model: trained; changed.
         history: of its training, by stage.
-        shrink: from the trained network to codes and codebooks, with the history of that stage.
+        shrink: from the trained network to codes and codebooks, with the history by stage.
     """
     task, job = stages.task, stages.job
     dense = copy.deepcopy(model)
@@ -117,7 +117,7 @@ def compress(
     models = {"dense": dense, "assigned": task.rebuilt(assigned), kind: stored}
     metrics = {f"{name}_accuracy": evaluate(one, scored) for name, one in models.items()}
     metrics |= sizes(final, network.stat().st_size)
-    history = history | {"cluster": shrinking, "frozen": frozen}
+    history = history | shrinking | {"frozen": frozen}
     film = stages.film.save(job.folder / "film.npz") if stages.film else ()
     return Outcome(metrics, history, job.sizes(task.training, task.validation), network, film)
 
@@ -142,3 +142,6 @@ def sizes(quantised: Quantised, file_bytes: int) -> dict[str, float]:
 def linear_cooling(steps: int, over: float) -> Callable[[int], float]:
     """A learning-rate factor of 1 that falls to 0 over the last share of the steps."""
     return lambda step: min(1.0, (1 - step / steps) / over)
+
+
+Shrink = Callable[[Stages, nn.Module], tuple[Quantised, dict[str, History]]]

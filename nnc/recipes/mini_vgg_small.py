@@ -26,11 +26,14 @@ class SharedVGG(Clustering):
     """Choices of soft weight-sharing, where they differ from LeNet's."""
 
     deviation: float = 0.05  # of every layer's weights at the start, as batch norm allows
-    cluster_epochs: int = 5
-    tau: float = 0.05
+    cluster_epochs: int = 4
+    tau: float = 0.09
+    pi_0: float = 0.93  # near the sparsity that is wanted: there are few steps to find it
+    mean_range: float = 0.25
+    sigma: float = 0.05
     mean_learning_rate: float = 3e-4
     mixture_learning_rate: float = 1e-2  # as many steps as an eighth of LeNet's
-    frozen_epochs: int = 2
+    frozen_epochs: int = 3
     rest_levels: int = 64
 
 
@@ -39,9 +42,9 @@ class PrunedVGG(Magnitude):
     """Choices of magnitude pruning, where they differ from LeNet's."""
 
     deviation: float = 0.05  # as above, so that one threshold means the same in every layer
-    prune_epochs: int = 5
+    prune_epochs: int = 4
     target_sparsity: float = 0.92
-    frozen_epochs: int = 2
+    frozen_epochs: int = 3
     rest_levels: int = 64
 
 

@@ -8,7 +8,12 @@ from nnc import storage
 from nnc.augment import random_crop, random_flip, random_shift
 from nnc.calibration import Reliability, reliability
 from nnc.data import Dataset, Split, as_input, load, split_validation
-from nnc.folding import fold_batch_norm, fold_empty_units, rescale
+from nnc.folding import (
+    fold_batch_norm,
+    fold_empty_units,
+    remove_empty_units,
+    rescale,
+)
 from nnc.kmeans import code_rest, kmeans, quantise_kmeans
 from nnc.losses import distillation_loss, soft_targets
 from nnc.models import (
@@ -91,6 +96,7 @@ __all__ = [
     "random_flip",
     "random_shift",
     "reliability",
+    "remove_empty_units",
     "rescale",
     "shuffle_wrong_classes",
     "soft_targets",

@@ -177,3 +177,69 @@ def _of_units(model: nn.Module, layer: Layer) -> list[Tensor]:
     norms = [m for m in after if isinstance(m, Norm) and m.affine]
     modules = [layer, *norms]
     return [t.data for m in modules for t in (m.weight, m.bias) if t is not None]
+
+
+@torch.no_grad()
+def remove_empty_units(model: nn.Module, inputs: Tensor) -> nn.Module:
+    """A smaller dense network: units and channels without influence are taken out of the tensors.
+
+    First they are emptied (:func:`fold_empty_units`); then every unit whose incoming and outgoing
+    weights are all zero goes, from its layer, from the batch norm behind it and from the next
+    layer. At least one unit of each layer stays. Unlike a sparse network the result is faster on
+    any hardware, by what was removed.
+
+    Args:
+        model: layers in a chain, in the order of registration.
+        inputs: a few inputs of the model.
+
+    Returns:
+        A copy in ``eval`` mode with the same logits and other shapes: it loads into no model of
+        the old architecture.
+
+    Raises:
+        ValueError: the layers are no chain.
+    """
+    small = fold_empty_units(model, inputs)
+    leaves = _leaves(small)
+    layers = [module for module in leaves if isinstance(module, Layer)]
+    for layer, following in pairwise(layers):
+        kept = _kept_units(layer, following)
+        if kept is None:
+            continue
+        behind = leaves[leaves.index(layer) + 1 :][:1]
+        norms = [module for module in behind if isinstance(module, Norm)]
+        _keep_outputs(layer, norms, kept)
+        _keep_inputs(following, kept)
+    return small
+
+
+def _kept_units(layer: Layer, following: Layer) -> Tensor | None:
+    """Which units of a layer do something; None where the two do not follow each other."""
+    units = len(layer.weight)
+    fits = following.weight.shape[1] % units == 0
+    grouped = any(isinstance(one, nn.Conv2d) and one.groups > 1 for one in (layer, following))
+    if not fits or grouped:
+        return None
+    outgoing = following.weight.view(len(following.weight), units, -1)
+    kept = (layer.weight.flatten(1) != 0).any(1) | (outgoing != 0).any(2).any(0)
+    kept[0] |= not bool(kept.any())
+    return kept
+
+
+def _keep_outputs(layer: Layer, norms: list[Norm], kept: Tensor) -> None:
+    for module in (layer, *norms):
+        for name, parameter in list(module.named_parameters(recurse=False)):
+            setattr(module, name, nn.Parameter(parameter[kept], parameter.requires_grad))
+        for name, buffer in list(module.named_buffers(recurse=False)):
+            if buffer.dim():
+                setattr(module, name, buffer[kept])
+        size = "out_channels" if isinstance(module, nn.Conv2d) else "out_features"
+        setattr(module, "num_features" if isinstance(module, Norm) else size, int(kept.sum()))
+
+
+def _keep_inputs(following: Layer, kept: Tensor) -> None:
+    weight = following.weight
+    columns = kept.repeat_interleave(weight.shape[1] // len(kept))
+    following.weight = nn.Parameter(weight[:, columns], weight.requires_grad)
+    size = "in_channels" if isinstance(following, nn.Conv2d) else "in_features"
+    setattr(following, size, int(columns.sum()))

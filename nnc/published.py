@@ -33,7 +33,7 @@ class Published:
 
 
 def results(network: str) -> list[Published]:
-    """What was reported for ``"lenet300"``, ``"lenet5"`` or ``"cifar10"``, in order of publication."""
+    """What was reported for ``"lenet300"``, ``"lenet5"`` or ``"cifar10"``, oldest first."""
     return [Published(**entry) for entry in _read()[network]]
 
 

@@ -4,6 +4,7 @@ Every function takes plain tensors or rows and gives an object to display; none 
 touches matplotlib's global settings (but for :func:`use_style`) or needs a display.
 """
 
+from nnc.plots.costs import breakeven, steps
 from nnc.plots.figures import curves, density, histogram, joint, pixels, points, pull
 from nnc.plots.film import Film
 from nnc.plots.page import Badge, Picture, Table, caption, png
@@ -32,6 +33,7 @@ __all__ = [
     "Table",
     "against",
     "bars",
+    "breakeven",
     "by_temperature",
     "caption",
     "curves",
@@ -52,5 +54,6 @@ __all__ = [
     "similarity",
     "sizes_by_share",
     "soft_targets",
+    "steps",
     "use_style",
 ]

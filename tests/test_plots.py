@@ -263,3 +263,29 @@ def test_bars_carry_their_numbers_and_the_line_its_name():
     assert {text.get_text() for text in axes.texts} == {"1,200", "300", "entropy"}
     colours = [patch.get_facecolor() for patch in axes.patches]
     assert colours[0] != colours[1]
+
+
+def test_break_even_draws_every_curve_and_the_line_of_equal_times():
+    figure = nnc.plots.breakeven((0.5, 0.9, 0.99), {"one": [4, 1, 0.2], "many": [8, 2, 0.1]}, "ratio")
+    axes = figure.axes[0]
+    assert [line.get_ydata()[0] for line in axes.lines] == [1, 4, 8]
+    assert [text.get_text() for text in axes.get_xticklabels()] == ["0.5", "0.9", "0.99"]
+
+
+def test_steps_write_their_values_beside_the_bars():
+    figure = nnc.plots.steps(["teacher", "file"], [37_664_040, 120_000], "bytes")
+    axes = figure.axes[0]
+    assert [bar.get_width() for bar in axes.patches] == [37_664_040, 120_000]
+    assert [text.get_text() for text in axes.texts] == ["37,664,040", "120,000"]
+
+
+def test_trials_are_hollow_and_records_are_filled():
+    series = [
+        {"x": [100], "y": [1], "label": "trial", "kind": "trial", "marker": "s"},
+        {"x": [900], "y": [8], "label": "record", "kind": "record", "role": "components"},
+    ]
+    axes = nnc.plots.points(series, "bytes", "error", yscale="log").axes[0]
+    hollow, filled = axes.collections
+    assert len(hollow.get_facecolor()) == 0
+    assert len(filled.get_facecolor()) == 1
+    assert (axes.get_xscale(), axes.get_yscale()) == ("log", "log")

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.colors import LinearSegmentedColormap, LogNorm
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
@@ -185,31 +186,34 @@ def curves(
 
 @styled
 def points(
-    series: Sequence[Mapping[str, Any]], xlabel: str, ylabel: str, xscale: str = "log"
+    series: Sequence[Mapping[str, Any]],
+    xlabel: str,
+    ylabel: str,
+    xscale: str = "log",
+    yscale: str = "linear",
 ) -> Figure:
     """Points of several kinds: records filled, trials hollow, published figures as crosses.
 
     Args:
-        series: each with ``x``, ``y``, ``label``, ``kind`` (``"record"``, ``"trial"`` or
-            ``"published"``) and, for published ones, ``marker`` and ``names``.
+        series: each with ``x``, ``y``, ``label`` and ``kind`` (``"record"``, ``"trial"`` or
+            ``"published"``); optional are ``marker``, ``role`` (a colour of the palette) and
+            ``names`` of the points.
         xlabel, ylabel: of the axes.
-        xscale: of the horizontal axis.
+        xscale, yscale: of the axes, ``"log"`` or ``"linear"``.
     """
     figure, axes = new_figure(height=5.4)
-    ways: dict[str, dict[str, Any]] = {
-        "record": {"marker": "o", "color": colour("student"), "s": 90, "zorder": 3},
-        "trial": {"marker": "o", "facecolors": "none", "edgecolors": colour("baseline"), "s": 40},
-        "published": {"color": colour("teacher"), "s": 90, "linewidths": 2},
-    }
     for one in series:
-        style = dict(ways[one["kind"]])
-        if one["kind"] == "published":
-            style["marker"] = one["marker"]
-        axes.scatter(one["x"], one["y"], label=one["label"], **style)
-    axes.set(xlabel=xlabel, ylabel=ylabel, xscale=xscale)
+        shade = colour(one.get("role", _POINT_ROLES[one["kind"]]))
+        filled = {"color": shade} if one["kind"] != "trial" else {
+            "facecolors": "none", "edgecolors": shade, "linewidths": 1.6
+        }  # fmt: skip
+        axes.scatter(one["x"], one["y"], label=one["label"], marker=one.get("marker", "o"),
+                     s=80, zorder=3 if one["kind"] == "record" else 2, **filled)  # fmt: skip
+    axes.set(xlabel=xlabel, ylabel=ylabel, xscale=xscale, yscale=yscale)
     axes.margins(0.12, 0.1)
-    if xscale == "log":
-        _plain_log_ticks(axes)
+    for axis, scale in ((axes.xaxis, xscale), (axes.yaxis, yscale)):
+        if scale == "log":
+            _plain_log_ticks(axis)
     _name_points(figure, axes, series)
     _legend(axes)
     return figure
@@ -275,14 +279,14 @@ def _legend(axes: Axes) -> None:
     legend_above(axes, handles, labels)
 
 
-def _plain_log_ticks(axes: Axes) -> None:
+def _plain_log_ticks(axis: Axis) -> None:
     """Ticks at 1, 2 and 5 times a power of ten, written out: 5,000, not 5 × 10³."""
-    low, high = axes.get_xlim()
+    low, high = axis.get_view_interval()
     decades = range(int(np.floor(np.log10(low))), int(np.ceil(np.log10(high))) + 1)
     ticks = [m * 10.0**d for d in decades for m in (1, 2, 5) if low <= m * 10.0**d <= high]
-    axes.set_xticks(ticks, [f"{tick:,.0f}" if tick >= 1 else f"{tick:g}" for tick in ticks])
-    axes.set_xticks([], minor=True)
-    axes.set_xlim(low, high)
+    axis.set_ticks(ticks, labels=[f"{t:,.0f}" if t >= 1 else f"{t:g}" for t in ticks])
+    axis.set_ticks([], minor=True)
+    axis.set_view_interval(low, high, ignore=True)
 
 
 def _name_points(figure: Figure, axes: Axes, series: Sequence[Mapping[str, Any]]) -> None:
@@ -307,6 +311,7 @@ def _name_points(figure: Figure, axes: Axes, series: Sequence[Mapping[str, Any]]
             taken.append(box)
 
 
+_POINT_ROLES = {"record": "student", "trial": "baseline", "published": "teacher"}
 _PLACES = [
     (dx, dy, side)
     for dy in (0, 14, -14, 26, -26, 38, -38)

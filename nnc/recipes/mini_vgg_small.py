@@ -1,8 +1,8 @@
 """MiniVGG made small: soft weight-sharing of the plain and of the distilled student.
 
 The students are those of :mod:`nnc.recipes.students`, and what they learn while they are made small
-is what they learnt before: labels, or labels and the teacher, on the same views. Settings are
-carried over from LeNet-300-100; only the prior's weight was compared, at three values.
+is what they learnt before: labels, or labels and the teacher, on the same views. A search compares
+three weights of the prior with LeNet's mixture; the recorded settings came after it.
 """
 
 from __future__ import annotations
@@ -67,8 +67,15 @@ class Experiment:
 
 
 def suggest_tau(trial: Any) -> SharedVGG:
-    """The three weights of the prior that are compared."""
-    return SharedVGG(tau=trial.suggest_categorical("tau", _TAUS))
+    """Three weights of the prior, with LeNet's mixture carried over as it is."""
+    return SharedVGG(
+        tau=trial.suggest_categorical("tau", _TAUS),
+        cluster_epochs=5,
+        frozen_epochs=2,
+        pi_0=Clustering.pi_0,
+        sigma=Clustering.sigma,
+        mean_range=Clustering.mean_range,
+    )
 
 
 def suggest_sparsity(trial: Any) -> PrunedVGG:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from nnc.hints import did_you_mean
-from nnc.recipes import digits, mini_vgg_small, mnist_kd, original, students, vgg
+from nnc.recipes import digits, levers, mini_vgg_small, mnist_kd, original, students, vgg
 from nnc.recipes.job import Job, Outcome, Recipe
 
 RECIPES: dict[str, Recipe] = {
@@ -11,6 +11,7 @@ RECIPES: dict[str, Recipe] = {
     for recipe in (
         *(vgg.RECIPE, *students.RECIPES, *original.RECIPES),
         *(*mini_vgg_small.RECIPES, *mnist_kd.RECIPES, *digits.RECIPES),
+        levers.RECIPE,
     )
 }
 

@@ -46,12 +46,33 @@ class Clustering(Settings):
     merge_threshold: float = 0.1
     assign_by: Rule = "responsibility"
 
+    def prior(self, layers: int) -> GaussianMixturePrior:
+        """The mixture at the start: means evenly over a range, all components equally wide."""
+        return GaussianMixturePrior(
+            torch.linspace(-self.mean_range, self.mean_range, self.components),
+            sigma=self.sigma,
+            pi_0=self.pi_0,
+            hyper=self.hyper_priors(),
+            layers=layers if self.learns_scales() else None,
+        )
+
+    def hyper_priors(self) -> HyperPriors:
+        """What is believed about the mixture at the start."""
+        return HyperPriors(
+            zero=Gamma(self.zero_shape, self.zero_rate),
+            others=Gamma(self.other_shape, self.other_rate),
+        )
+
+    def learns_scales(self) -> bool:
+        """Whether each layer has a scale of its own."""
+        return False
+
 
 def cluster(stages: Stages, model: nn.Module) -> tuple[Quantised, dict[str, History]]:
     """Step 2, and the assignment of step 3."""
     settings, task = stages.settings, stages.task
-    prior = make_prior(settings)
     weights = list(prunable_weights(model).values())
+    prior = settings.prior(len(weights))
     initial = [weight.detach().clone() for weight in weights]
     if stages.film:
         stages.film.begin(initial, prior)
@@ -92,19 +113,6 @@ def cluster(stages: Stages, model: nn.Module) -> tuple[Quantised, dict[str, Hist
     )
     assigned = quantise(model, prior, threshold=settings.merge_threshold, by=settings.assign_by)
     return assigned, {"cluster": history}
-
-
-def make_prior(settings: Clustering) -> GaussianMixturePrior:
-    """The mixture at the start: means evenly over a range, all components equally wide."""
-    return GaussianMixturePrior(
-        torch.linspace(-settings.mean_range, settings.mean_range, settings.components),
-        sigma=settings.sigma,
-        pi_0=settings.pi_0,
-        hyper=HyperPriors(
-            zero=Gamma(settings.zero_shape, settings.zero_rate),
-            others=Gamma(settings.other_shape, settings.other_rate),
-        ),
-    )
 
 
 def pressure(settings: Clustering, progress: float) -> float:

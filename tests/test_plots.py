@@ -266,7 +266,9 @@ def test_bars_carry_their_numbers_and_the_line_its_name():
 
 
 def test_break_even_draws_every_curve_and_the_line_of_equal_times():
-    figure = nnc.plots.breakeven((0.5, 0.9, 0.99), {"one": [4, 1, 0.2], "many": [8, 2, 0.1]}, "ratio")
+    figure = nnc.plots.breakeven(
+        (0.5, 0.9, 0.99), {"one": [4, 1, 0.2], "many": [8, 2, 0.1]}, "ratio"
+    )
     axes = figure.axes[0]
     assert [line.get_ydata()[0] for line in axes.lines] == [1, 4, 8]
     assert [text.get_text() for text in axes.get_xticklabels()] == ["0.5", "0.9", "0.99"]
@@ -289,3 +291,13 @@ def test_trials_are_hollow_and_records_are_filled():
     assert len(hollow.get_facecolor()) == 0
     assert len(filled.get_facecolor()) == 1
     assert (axes.get_xscale(), axes.get_yscale()) == ("log", "log")
+
+
+def test_a_weight_of_zero_is_grey_and_filters_keep_their_places():
+    weights = torch.zeros(3, 3, 2, 2)
+    weights[1, 0, 0, 1] = -2.0  # red, top right, of the second filter
+    picture = nnc.plots.filters(weights, columns=2).axes[0].images[0].get_array()
+    assert picture.shape == (5, 5, 3)
+    assert picture[0, 0].tolist() == [0.5, 0.5, 0.5]
+    assert picture[0, 4].tolist() == [0, 0.5, 0.5]
+    assert picture[4, 4].tolist() == [1, 1, 1]  # there is no fourth filter

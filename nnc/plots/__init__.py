@@ -5,7 +5,7 @@ touches matplotlib's global settings (but for :func:`use_style`) or needs a disp
 """
 
 from nnc.plots.costs import breakeven, steps
-from nnc.plots.figures import curves, density, histogram, joint, pixels, points, pull
+from nnc.plots.figures import curves, density, filters, histogram, joint, pixels, points, pull
 from nnc.plots.film import Film
 from nnc.plots.page import Badge, Picture, Table, caption, png
 from nnc.plots.schematic import Lesson
@@ -38,6 +38,7 @@ __all__ = [
     "caption",
     "curves",
     "density",
+    "filters",
     "gains",
     "histogram",
     "histories",

@@ -235,6 +235,28 @@ def pixels(counts: Tensor | np.ndarray, label: str) -> Figure:
     return figure
 
 
+@styled
+def filters(weights: Tensor, columns: int = 8) -> Figure:
+    """Filters on red, green and blue as small pictures; a weight of zero is the middle grey.
+
+    Args:
+        weights: filters × 3 × height × width. All share one scale.
+        columns: filters in a row.
+    """
+    count, _, height, width = weights.shape
+    rows = -(-count // columns)
+    figure, axes = new_figure(width=7, height=7 * rows / columns)
+    scaled = (0.5 + 0.5 * weights / weights.abs().max().clamp_min(1e-12)).permute(0, 2, 3, 1)
+    canvas = np.ones((rows * (height + 1) - 1, columns * (width + 1) - 1, 3))
+    for place, picture in enumerate(scaled.numpy()):
+        row, column = divmod(place, columns)
+        top, left = row * (height + 1), column * (width + 1)
+        canvas[top : top + height, left : left + width] = picture
+    axes.imshow(canvas, interpolation="nearest")
+    axes.axis("off")
+    return figure
+
+
 def _draw_density(axes: Axes, mixture: Mixture, limits: Limits) -> Tensor:
     """Draw the parts and their sum; return the points at which they were computed."""
     x = torch.linspace(*limits, 2001, dtype=torch.float64)

@@ -43,7 +43,7 @@ class PrunedVGG(Magnitude):
 
     deviation: float = 0.05  # as above, so that one threshold means the same in every layer
     prune_epochs: int = 4
-    target_sparsity: float = 0.92
+    target_sparsity: float = 0.9
     frozen_epochs: int = 3
     rest_levels: int = 64
 

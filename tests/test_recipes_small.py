@@ -96,6 +96,7 @@ def test_quantisation_alone_at_four_widths(tmp_path):
     assert metrics["file_bytes"] == sizes[0]
     assert {f"frozen_{bits}" for bits in (8, 4, 3, 2)} < done["history"].keys()
     assert done["file"] is None
+    assert train("lenet300-quantised", tmp_path / "run") == done  # finished: nothing is run again
 
 
 def test_gradual_pruning_reaches_its_target_and_stays():

@@ -44,7 +44,8 @@ def run(
     outcome_file = folder / records.RESULT
     described: dict[str, Any] = {
         "recipe": recipe.name,
-        "settings": dataclasses.asdict(settings),
+        # As JSON has them, so that they can be compared with a finished run's.
+        "settings": json.loads(json.dumps(dataclasses.asdict(settings))),
         "dataset": {"name": dataset.name, "fingerprint": dataset.fingerprint},
     }
     if outcome_file.exists():

@@ -65,9 +65,13 @@ def make_prior(kind: str, name: str) -> nn.Module | None:
     return prior
 
 
+def clock_of(options: argparse.Namespace) -> Callable[[], float]:
+    return time.process_time if options.cpu_time else time.perf_counter
+
+
 def fastest(step: Callable[[], None], options: argparse.Namespace) -> float:
     """Seconds of the fastest of some steps, after one to warm up."""
-    clock = time.process_time if options.cpu_time else time.perf_counter
+    clock = clock_of(options)
     step()
     times = []
     for _ in range(options.steps):
@@ -118,7 +122,7 @@ def epoch(name: str, prior: nn.Module | None, options: argparse.Namespace) -> fl
     weights = list(prunable_weights(model).values())
     parameters = [*model.parameters(), *(prior.parameters() if prior else ())]
     split = Split((255 * images).byte().repeat(EPOCH, 1, 1, 1), torch.randint(10, (EPOCH * BATCH,)))
-    clock = time.process_time if options.cpu_time else time.perf_counter
+    clock = clock_of(options)
     start = clock()
     fit(
         model,

@@ -32,10 +32,18 @@ def fold_batch_norm(model: nn.Module) -> nn.Module:
         A copy in ``eval`` mode, which is the only mode in which the two are equal.
     """
     folded = copy.deepcopy(model).eval()
-    for layer, norm in pairwise(_leaves(folded)):
-        if isinstance(layer, Layer) and isinstance(norm, Norm):
-            _fold(layer, norm)
+    for layer, norm in _normalised(folded):
+        _fold(layer, norm)
     return folded
+
+
+def _normalised(model: nn.Module) -> list[tuple[Layer, Norm]]:
+    """The layers that a batch norm directly follows, each with it."""
+    return [
+        (layer, norm)
+        for layer, norm in pairwise(_leaves(model))
+        if isinstance(layer, Layer) and isinstance(norm, Norm)
+    ]
 
 
 def _leaves(model: nn.Module) -> list[nn.Module]:
@@ -80,19 +88,18 @@ def rescale(model: nn.Module, deviation: float) -> nn.Module:
     if not deviation > 0:
         raise ValueError(f"deviation is {deviation}, must be positive")
     scaled = copy.deepcopy(model)
-    for layer, norm in pairwise(_leaves(scaled)):
-        if isinstance(layer, Layer) and isinstance(norm, Norm):
-            factor = deviation / layer.weight.std()
-            if not bool(torch.isfinite(factor)):
-                raise ValueError(
-                    "model has a layer before a batch norm whose weights are all equal, must "
-                    "differ to be given a deviation; train it first"
-                )
-            for tensor in (layer.weight, layer.bias, norm.running_mean):
-                if tensor is not None:
-                    tensor.mul_(factor)
-            if norm.running_var is not None:
-                norm.running_var.mul_(factor**2)
+    for layer, norm in _normalised(scaled):
+        factor = deviation / layer.weight.std()
+        if not bool(torch.isfinite(factor)):
+            raise ValueError(
+                "model has a layer before a batch norm whose weights are all equal, must "
+                "differ to be given a deviation; train it first"
+            )
+        for tensor in (layer.weight, layer.bias, norm.running_mean):
+            if tensor is not None:
+                tensor.mul_(factor)
+        if norm.running_var is not None:
+            norm.running_var.mul_(factor**2)
     return scaled
 
 
@@ -133,12 +140,7 @@ def fold_empty_units(model: nn.Module, inputs: Tensor) -> nn.Module:
 def _empty(model: nn.Module, layer: Layer, following: Layer, inputs: Tensor) -> bool:
     """Empty the units between two layers; whether anything changed."""
     units = len(layer.weight)
-    fits = (
-        following.in_channels == units and following.groups == 1
-        if isinstance(following, nn.Conv2d)
-        else following.in_features % units == 0
-    )
-    if not fits:
+    if not _fits(layer, following):
         return False
     outgoing = following.weight.view(len(following.weight), units, -1)
     constant = _constants(model, following, inputs, units)
@@ -159,6 +161,14 @@ def _empty(model: nn.Module, layer: Layer, following: Layer, inputs: Tensor) -> 
     return changed
 
 
+def _fits(layer: Layer, following: Layer) -> bool:
+    """Whether each input of a layer can belong to one unit of the layer before."""
+    units = len(layer.weight)
+    if isinstance(following, nn.Conv2d):
+        return following.in_channels == units and following.groups == 1
+    return following.in_features % units == 0
+
+
 def _constants(model: nn.Module, following: Layer, inputs: Tensor, units: int) -> Tensor:
     """What each unit hands to the next layer, NaN where it varies."""
     seen: list[Tensor] = []
@@ -172,11 +182,13 @@ def _constants(model: nn.Module, following: Layer, inputs: Tensor, units: int) -
 
 def _of_units(model: nn.Module, layer: Layer) -> list[Tensor]:
     """The parameters with one row per unit: weight, bias, and those of a batch norm behind."""
-    leaves = _leaves(model)
-    after = leaves[leaves.index(layer) + 1 :][:1]
-    norms = [m for m in after if isinstance(m, Norm) and m.affine]
-    modules = [layer, *norms]
+    modules = [layer, *(norm for norm in _norms_behind(model, layer) if norm.affine)]
     return [t.data for m in modules for t in (m.weight, m.bias) if t is not None]
+
+
+def _norms_behind(model: nn.Module, layer: Layer) -> list[Norm]:
+    """The batch norm that directly follows a layer, or none."""
+    return [norm for normalised, norm in _normalised(model) if normalised is layer]
 
 
 @torch.no_grad()
@@ -200,46 +212,44 @@ def remove_empty_units(model: nn.Module, inputs: Tensor) -> nn.Module:
         ValueError: the layers are no chain.
     """
     small = fold_empty_units(model, inputs)
-    leaves = _leaves(small)
-    layers = [module for module in leaves if isinstance(module, Layer)]
+    layers = [module for module in small.modules() if isinstance(module, Layer)]
     for layer, following in pairwise(layers):
-        kept = _kept_units(layer, following)
-        if kept is None:
-            continue
-        behind = leaves[leaves.index(layer) + 1 :][:1]
-        norms = [module for module in behind if isinstance(module, Norm)]
-        _keep_outputs(layer, norms, kept)
-        _keep_inputs(following, kept)
+        grouped = isinstance(layer, nn.Conv2d) and layer.groups > 1
+        if _fits(layer, following) and not grouped:
+            kept = _kept_units(layer, following)
+            for module in (layer, *_norms_behind(small, layer)):
+                _keep_outputs(module, kept)
+            _keep_inputs(following, kept)
     return small
 
 
-def _kept_units(layer: Layer, following: Layer) -> Tensor | None:
-    """Which units of a layer do something; None where the two do not follow each other."""
-    units = len(layer.weight)
-    fits = following.weight.shape[1] % units == 0
-    grouped = any(isinstance(one, nn.Conv2d) and one.groups > 1 for one in (layer, following))
-    if not fits or grouped:
-        return None
-    outgoing = following.weight.view(len(following.weight), units, -1)
+def _kept_units(layer: Layer, following: Layer) -> Tensor:
+    """Which units of a layer do something; at least one."""
+    outgoing = following.weight.view(len(following.weight), len(layer.weight), -1)
     kept = (layer.weight.flatten(1) != 0).any(1) | (outgoing != 0).any(2).any(0)
     kept[0] |= not bool(kept.any())
     return kept
 
 
-def _keep_outputs(layer: Layer, norms: list[Norm], kept: Tensor) -> None:
-    for module in (layer, *norms):
-        for name, parameter in list(module.named_parameters(recurse=False)):
-            setattr(module, name, nn.Parameter(parameter[kept], parameter.requires_grad))
-        for name, buffer in list(module.named_buffers(recurse=False)):
-            if buffer.dim():
-                setattr(module, name, buffer[kept])
-        size = "out_channels" if isinstance(module, nn.Conv2d) else "out_features"
-        setattr(module, "num_features" if isinstance(module, Norm) else size, int(kept.sum()))
+def _keep_outputs(module: Layer | Norm, kept: Tensor) -> None:
+    for name, parameter in list(module.named_parameters(recurse=False)):
+        setattr(module, name, nn.Parameter(parameter[kept], parameter.requires_grad))
+    for name, buffer in list(module.named_buffers(recurse=False)):
+        if buffer.dim():
+            setattr(module, name, buffer[kept])
+    if isinstance(module, Norm):
+        module.num_features = int(kept.sum())
+    elif isinstance(module, nn.Conv2d):
+        module.out_channels = int(kept.sum())
+    else:
+        module.out_features = int(kept.sum())
 
 
 def _keep_inputs(following: Layer, kept: Tensor) -> None:
     weight = following.weight
     columns = kept.repeat_interleave(weight.shape[1] // len(kept))
     following.weight = nn.Parameter(weight[:, columns], weight.requires_grad)
-    size = "in_channels" if isinstance(following, nn.Conv2d) else "in_features"
-    setattr(following, size, int(columns.sum()))
+    if isinstance(following, nn.Conv2d):
+        following.in_channels = int(columns.sum())
+    else:
+        following.in_features = int(columns.sum())

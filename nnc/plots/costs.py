@@ -6,10 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
 
-from nnc.plots.style import PALETTE, colour, legend_above, new_figure, styled
-
-_ROLES = ("student", "components", "zero", "teacher", "l2")
-_MARKERS = "osD^v"
+from nnc.plots.style import MARKERS, PALETTE, ROLES, colour, legend_above, new_figure, styled
 
 
 @styled
@@ -26,7 +23,7 @@ def breakeven(
     figure, axes = new_figure(height=4.6)
     places = range(len(sparsities))
     axes.axhline(1, color=colour("weights"), lw=1.4, ls="dashed")
-    for (name, values), role, marker in zip(ratios.items(), _ROLES, _MARKERS, strict=False):
+    for (name, values), role, marker in zip(ratios.items(), ROLES, MARKERS, strict=False):
         axes.plot(
             places, values, marker=marker, color=colour(role), ls=PALETTE[role]["line"], label=name
         )

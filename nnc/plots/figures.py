@@ -17,7 +17,7 @@ from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import Bbox
 from torch import Tensor
 
-from nnc.plots.style import LIMITS, PALETTE, colour, legend_above, new_figure, styled
+from nnc.plots.style import LIMITS, PALETTE, ROLES, colour, legend_above, new_figure, styled
 from nnc.priors import Mixture
 
 Limits = tuple[float, float]
@@ -172,8 +172,7 @@ def curves(
     """
     figure, axes = new_figure()
     epochs = [row["epoch"] for row in rows]
-    roles = ("student", "components", "zero", "teacher", "l2")
-    for (column, label), role in zip(columns.items(), roles, strict=False):
+    for (column, label), role in zip(columns.items(), ROLES, strict=False):
         values = [row[column] for row in rows]
         axes.plot(epochs, values, ls=PALETTE[role]["line"], color=colour(role), label=label)
     axes.set(xlabel="epoch", ylabel=ylabel, ylim=ylim)

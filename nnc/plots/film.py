@@ -18,12 +18,11 @@ from importlib.resources import files
 import numpy as np
 
 from nnc.plots.page import Badge, caption
-from nnc.plots.style import FIGURE_CSS, PALETTE
+from nnc.plots.style import FIGURE_CSS, PALETTE, ROLES
 
 _LEFT, _TOP, _SIDE, _MARGIN = 52, 8, 262, 66  # the square of weights, and the counts beside it
 _CURVES, _HEIGHT = 336, 84  # where the curves begin, and how tall they are
 _SHADES = 8
-_ROLES = ("student", "components", "zero", "teacher", "l2")
 _DASHES = {"solid": "", "dashed": "7 4", "dotted": "2 3", "dashdot": "7 3 2 3"}
 _MOST_BYTES = 400_000
 
@@ -64,9 +63,9 @@ class Film:
         for name, length in lengths.items():
             if length != frames:
                 raise ValueError(f"{name} must have one entry per frame ({frames}), got {length}")
-        if not frames or len(self.curves) > len(_ROLES):
+        if not frames or len(self.curves) > len(ROLES):
             raise ValueError(
-                f"joint must have a frame and curves at most {len(_ROLES)} names, "
+                f"joint must have a frame and curves at most {len(ROLES)} names, "
                 f"got {frames} and {len(self.curves)}"
             )
 
@@ -201,7 +200,7 @@ def _curves(curves: Mapping[str, Sequence[float]], epochs: Sequence[int]) -> str
     low, high = min(values), max(values)
     scale = _HEIGHT / (high - low or 1)
     parts = [f'<path class="axis" d="M{_LEFT} {_CURVES}v{_HEIGHT}H388"/>']
-    for (_, row), role in zip(curves.items(), _ROLES, strict=False):
+    for (_, row), role in zip(curves.items(), ROLES, strict=False):
         spots = [
             f"{_across(epoch, epochs):.1f},{_CURVES + (high - value) * scale:.1f}"
             for epoch, value in zip(epochs, row, strict=True)
@@ -257,7 +256,7 @@ def _picture(
 def _words(curves: Mapping[str, Sequence[float]], epochs: Sequence[int]) -> str:
     items = "".join(
         f'<li class="{role}" style="--line:{_border(role)}">{html.escape(name)} {row[-1]:.3f}</li>'
-        for (name, row), role in zip(curves.items(), _ROLES, strict=False)
+        for (name, row), role in zip(curves.items(), ROLES, strict=False)
     )
     return (
         f'<p class="epoch" style="margin:0">Epoch {epochs[-1]} of {epochs[-1]}</p><ul>{items}</ul>'

@@ -13,10 +13,9 @@ from matplotlib.ticker import MaxNLocator, NullLocator
 from torch import Tensor
 
 from nnc.calibration import Reliability
-from nnc.plots.style import PALETTE, colour, legend_above, new_figure, styled
+from nnc.plots.style import MARKERS, PALETTE, colour, legend_above, new_figure, styled
 
 _ROLES = ("baseline", "student", "teacher", "components", "zero")
-_MARKERS = "osD^v"
 
 
 @styled
@@ -175,7 +174,7 @@ def reliability(diagrams: Mapping[str, Reliability]) -> Figure:
     """
     figure, axes = new_figure(height=5.6)  # wide enough for the legend
     axes.plot([0, 1], [0, 1], color=colour("weights"), lw=1.2, ls="dashed")
-    for (name, bins), role, marker in zip(diagrams.items(), _ROLES, _MARKERS, strict=False):
+    for (name, bins), role, marker in zip(diagrams.items(), _ROLES, MARKERS, strict=False):
         kept = bins.count >= _FEWEST
         axes.plot(bins.confidence[kept], bins.accuracy[kept], color=colour(role), marker=marker,
                   ls=PALETTE[role]["line"], label=name)  # fmt: skip
@@ -214,7 +213,7 @@ def gains(values: Mapping[str, Sequence[float]], xlabel: str) -> Figure:
 def _lines(
     axes: Axes, x: Sequence[float], curves: Mapping[str, Sequence[float]], marked: bool
 ) -> None:
-    for (name, values), role, marker in zip(curves.items(), _ROLES[1:], _MARKERS, strict=False):
+    for (name, values), role, marker in zip(curves.items(), _ROLES[1:], MARKERS, strict=False):
         axes.plot(x, values, color=colour(role), ls=PALETTE[role]["line"],
                   marker=marker if marked else None, label=name)  # fmt: skip
 

@@ -16,6 +16,10 @@ from matplotlib.figure import Figure
 PALETTE: dict[str, dict[str, str]] = json.loads((files("nnc") / "palette.json").read_text())
 LIMITS = (-1.0, 1.0)  # of weights, the same in every figure of soft weight-sharing
 
+# Roles of curves and markers of points, in the order in which a figure takes them.
+ROLES = ("student", "components", "zero", "teacher", "l2")
+MARKERS = "osD^v"
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -40,9 +44,7 @@ _STYLE: dict[Any, Any] = {
     "axes.spines.right": False,
     "axes.grid": True,
     "axes.axisbelow": True,
-    "axes.prop_cycle": cycler(
-        color=[colour(key) for key in ("student", "components", "zero", "teacher", "l2")]
-    ),
+    "axes.prop_cycle": cycler(color=[colour(key) for key in ROLES]),
     "grid.color": colour("grid"),
     "grid.linewidth": 0.8,
     "xtick.color": colour("weights"),

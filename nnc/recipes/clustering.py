@@ -15,7 +15,8 @@ from nnc.priors import Gamma, GaussianMixturePrior, HyperPriors
 from nnc.pruning import Rule, quantise
 from nnc.quantised import Quantised
 from nnc.recipes.job import digest
-from nnc.recipes.stages import Settings, Stages, linear_cooling
+from nnc.recipes.schedules import linear_cooling
+from nnc.recipes.stages import STORING, Settings, Stages
 from nnc.training import History, evaluate
 
 
@@ -109,7 +110,7 @@ def cluster(stages: Stages, model: nn.Module) -> tuple[Quantised, dict[str, Hist
         penalty=penalty,
         prior=prior,
         measure=measure,
-        key=digest(settings, without=("frozen", "merge", "assign", "rest", "precision")),
+        key=digest(settings, without=("frozen", "merge", "assign", *STORING)),
     )
     assigned = quantise(model, prior, threshold=settings.merge_threshold, by=settings.assign_by)
     return assigned, {"cluster": history}

@@ -9,21 +9,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
 from torch import nn
 
-from nnc import storage
 from nnc.augment import random_shift
 from nnc.kmeans import quantise_kmeans
 from nnc.models import LeNet5Caffe, LeNet300100
 from nnc.recipes.clustering import Clustering, cluster
-from nnc.recipes.film import Film
-from nnc.recipes.job import Job, Outcome, Recipe, digest
+from nnc.recipes.job import Job, Outcome, Recipe, digest, mark
 from nnc.recipes.magnitude import Magnitude, prune_gradually
+from nnc.recipes.schedules import one_cycle
 from nnc.recipes.scoring import describe, store
-from nnc.recipes.stages import Settings, Shrink, Stages, compact, compress, sizes
+from nnc.recipes.stages import Experiment, Settings, Shrink, Stages, store_and_score
 from nnc.recipes.task import Task
 from nnc.teaching import Distillation, Views, teacher_logits
 from nnc.training import History, evaluate, fit
@@ -103,7 +103,7 @@ def teach(settings: Teacher, job: Job) -> tuple[nn.Module, History]:
     training, validation = job.split(settings.validation)
     torch.manual_seed(job.seed)
     model = lenet5()
-    optimiser, scheduler = _one_cycle(
+    optimiser, scheduler = one_cycle(
         model,
         settings.learning_rate,
         settings.weight_decay,
@@ -151,57 +151,29 @@ def task_of(settings: Any, job: Job, build: Build) -> Task:
     return Task(build, training, validation, loss, views)
 
 
-def train_dense(settings: Any, job: Job, task: Task) -> tuple[nn.Module, History]:
+def begin(settings: Any, job: Job, build: Build) -> tuple[Task, nn.Module, dict[str, History]]:
     """Step 1, once for all recipes that share its settings, data and seed."""
-    name = task.build.__name__
-    key = digest(settings, ("dense", "batch", "validation", *_TEACHING))
+    task = task_of(settings, job, build)
+    on = ("dense", "batch", "validation", *_TEACHING)
+    folder = f"dense-{build.__name__}-{mark(settings, on)}"
+    stages = Stages(settings, job.of(folder, job.seed), task, build.__name__)
     torch.manual_seed(job.seed)
-    model = task.build()
-    steps = settings.dense_epochs * (len(task.training) // settings.batch_size)
-    optimiser, scheduler = _one_cycle(
-        model, settings.dense_learning_rate, settings.dense_weight_decay, steps
+    model = build()
+    optimiser, scheduler = one_cycle(
+        model,
+        settings.dense_learning_rate,
+        settings.dense_weight_decay,
+        stages.steps(settings.dense_epochs),
     )
-    stages = Stages(settings, job.of(f"dense-{name}-{key.split()[-1]}", job.seed), task, name)
     history = stages.fit(
         "dense",
         model,
         optimiser=optimiser,
         scheduler=scheduler,
         epochs=settings.dense_epochs,
-        key=key,
+        key=digest(settings, on),
     )
-    return model, history
-
-
-def _one_cycle(
-    model: nn.Module, learning_rate: float, weight_decay: float, steps: int
-) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.OneCycleLR]:
-    # One pass over the weights instead of ten: half the time of a step on a processor.
-    optimiser = torch.optim.AdamW(
-        model.parameters(), lr=learning_rate, weight_decay=weight_decay, fused=True
-    )
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, learning_rate, total_steps=steps, pct_start=0.1
-    )
-    return optimiser, schedule
-
-
-@dataclass(frozen=True)
-class Experiment:
-    """A recipe's run: steps 1 to 3 and the file, each stage resuming from its checkpoint."""
-
-    name: str
-    build: Build
-    shrink: Shrink
-    filmed: bool = False
-
-    def __call__(self, settings: Any, job: Job) -> Outcome:
-        """Run it."""
-        task = task_of(settings, job, self.build)
-        model, history = train_dense(settings, job, task)
-        film = Film(job.folder / "frames") if self.filmed else None
-        stages = Stages(settings, job, task, self.name, film)
-        return compress(stages, model, {"dense": history}, self.shrink)
+    return task, model, {"dense": history}
 
 
 def run_quantised(settings: Coarse, job: Job) -> Outcome:
@@ -209,25 +181,18 @@ def run_quantised(settings: Coarse, job: Job) -> Outcome:
 
     The network kept is that of the first width; figures of each carry it, ``test_accuracy_4``.
     """
-    task = task_of(settings, job, LeNet300100)
-    model, dense = train_dense(settings, job, task)
+    task, model, history = begin(settings, job, LeNet300100)
     stages = Stages(settings, job, task, "lenet300-quantised")
-    kind, scored = job.scored(task.validation)
+    _, scored = job.scored(task.validation)
     metrics: dict[str, float] = {"dense_accuracy": evaluate(model, scored)}
-    history = {"dense": dense}
     for bits in settings.bits:
         coarse = quantise_kmeans(model.state_dict(), 2**bits)
         trained, history[f"frozen_{bits}"] = stages.train_frozen(coarse, f"frozen-{bits}")
-        final = compact(trained, task, settings.rest_levels)
-        network = job.folder / f"network-{bits}.sws"
-        storage.save(final, network, precision=settings.precision)
-        stored = storage.load(network).load_into(LeNet300100())
-        found = {f"{kind}_accuracy": evaluate(stored, scored)}
-        found |= sizes(final, network.stat().st_size)
+        found = store_and_score(stages, trained, job.folder / f"network-{bits}.sws")
         metrics = found | metrics | {f"{key}_{bits}": value for key, value in found.items()}
     first = job.folder / f"network-{settings.bits[0]}.sws"
-    counts = job.sizes(task.training, task.validation)
-    return Outcome(metrics, history, counts, first, stored=False)
+    sizes = job.sizes(task.training, task.validation)
+    return Outcome(metrics, history, sizes, first, stored=False)
 
 
 def suggest_shared(trial: Any, kind: type[Shared] = Shared, **fixed: Any) -> Shared:
@@ -269,7 +234,7 @@ def _recipe(
     summary: str,
     build: Build,
     settings: Any,
-    shrink: Any,
+    shrink: Shrink,
     suggest: Callable[[Any], Any] | None = None,
     first: tuple[dict[str, Any], ...] = (),
     filmed: bool = False,
@@ -280,7 +245,7 @@ def _recipe(
         dataset="mnist",
         model=build,
         settings=settings,
-        run=Experiment(name, build, shrink, filmed),
+        run=Experiment(name, partial(begin, build=build), shrink, filmed),
         suggest=suggest,
         score=front_score,
         first=first,

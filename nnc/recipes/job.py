@@ -106,11 +106,16 @@ class Recipe:
     first: Sequence[Mapping[str, Any]] = ()
 
 
-def digest(settings: Any, prefixes: tuple[str, ...] = ("",), without: tuple[str, ...] = ()) -> str:
-    """Names the settings that a stage depends on, so that other checkpoints are refused."""
+def mark(settings: Any, prefixes: tuple[str, ...] = ("",), without: tuple[str, ...] = ()) -> str:
+    """Twelve hexadecimal digits that stand for some of the settings, chosen by their names."""
     used = {
         key: value
         for key, value in dataclasses.asdict(settings).items()
         if key.startswith(prefixes) and not (without and key.startswith(without))
     }
-    return "settings " + hashlib.sha256(repr(used).encode()).hexdigest()[:12]
+    return hashlib.sha256(repr(used).encode()).hexdigest()[:12]
+
+
+def digest(settings: Any, prefixes: tuple[str, ...] = ("",), without: tuple[str, ...] = ()) -> str:
+    """Names the settings that a stage depends on, so that other checkpoints are refused."""
+    return f"settings {mark(settings, prefixes, without)}"

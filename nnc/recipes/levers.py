@@ -7,13 +7,15 @@ validation images: a table of directions, not of results.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from nnc.models import LeNet300100
 from nnc.priors import Beta, HyperPriors
 from nnc.recipes.clustering import cluster
-from nnc.recipes.digits import Experiment, Shared
+from nnc.recipes.digits import Shared, begin
 from nnc.recipes.job import Recipe
+from nnc.recipes.stages import Experiment
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ RECIPE = Recipe(
     dataset="mnist",
     model=LeNet300100,
     settings=Levers(),
-    run=Experiment("lenet300-levers", LeNet300100, cluster),
+    run=Experiment("lenet300-levers", partial(begin, build=LeNet300100), cluster),
     suggest=suggest,
     first=tuple({"lever": name} for name in LEVERS),
 )

@@ -16,7 +16,8 @@ from nnc.kmeans import quantise_kmeans
 from nnc.models import prunable_weights
 from nnc.quantised import Quantised
 from nnc.recipes.job import digest
-from nnc.recipes.stages import Settings, Stages, linear_cooling
+from nnc.recipes.schedules import linear_cooling
+from nnc.recipes.stages import STORING, Settings, Stages
 from nnc.training import History
 
 
@@ -51,7 +52,7 @@ def prune_gradually(stages: Stages, model: nn.Module) -> tuple[Quantised, dict[s
         scheduler=torch.optim.lr_scheduler.LambdaLR(optimiser, cool),
         epochs=settings.prune_epochs,
         measure=measure,
-        key=digest(settings, without=("frozen", "levels", "rest", "precision")),
+        key=digest(settings, without=("frozen", "levels", *STORING)),
     )
     for module, name in pruned:
         prune.remove(module, name)

@@ -8,15 +8,20 @@ three weights of the prior with LeNet's mixture; the recorded settings came afte
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
+
+from torch import nn
 
 from nnc.folding import rescale
 from nnc.models import mini_vgg
 from nnc.recipes import students
 from nnc.recipes.clustering import Clustering, cluster
-from nnc.recipes.job import Job, Outcome, Recipe
+from nnc.recipes.job import Job, Recipe
 from nnc.recipes.magnitude import Magnitude, prune_gradually
-from nnc.recipes.stages import Shrink, Stages, compress
+from nnc.recipes.stages import Experiment, Shrink
+from nnc.recipes.task import Task
+from nnc.training import History
 
 _TRIAL_SEED = 0  # of the student that a search starts from: seeds of searches have none
 
@@ -48,22 +53,13 @@ class PrunedVGG(Magnitude):
     rest_levels: int = 64
 
 
-@dataclass(frozen=True)
-class Experiment:
-    """A recipe's run, from a student that is trained first where it is not there yet."""
-
-    name: str
-    student: str
-    shrink: Shrink
-
-    def __call__(self, settings: Any, job: Job) -> Outcome:
-        """Run it."""
-        taught = students.settings_of(self.student)
-        start = job.of(self.student, _TRIAL_SEED if job.searching else job.seed)
-        task = students.task_of(taught, start)
-        model, _ = students.train(taught, start, task)
-        stages = Stages(settings, job, task, self.name)
-        return compress(stages, rescale(model, settings.deviation), {}, self.shrink)
+def begin(settings: Any, job: Job, student: str) -> tuple[Task, nn.Module, dict[str, History]]:
+    """A recorded student, trained first where it is not there yet; its record has its history."""
+    taught = students.settings_of(student)
+    start = job.of(student, _TRIAL_SEED if job.searching else job.seed)
+    task = students.task_of(taught, start)
+    model, _ = students.train(taught, start, task)
+    return task, rescale(model, settings.deviation), {}
 
 
 def suggest_tau(trial: Any) -> SharedVGG:
@@ -88,7 +84,7 @@ _SPARSITIES = (0.88, 0.92, 0.95)
 
 
 def _recipe(
-    name: str, summary: str, student: str, shrink: Any, settings: Any, suggest: Any, first: Any
+    name: str, summary: str, student: str, shrink: Shrink, settings: Any, suggest: Any, first: Any
 ) -> Recipe:
     return Recipe(
         name=name,
@@ -96,7 +92,7 @@ def _recipe(
         dataset="cifar10-jpeg",
         model=mini_vgg,
         settings=settings,
-        run=Experiment(name, student, shrink),
+        run=Experiment(name, partial(begin, student=student), shrink),
         suggest=suggest,
         first=first,
     )

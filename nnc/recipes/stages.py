@@ -1,6 +1,6 @@
 """The way from a trained network to a small file, whatever makes its weights few.
 
-``compress`` goes it: a recipe brings the trained network and the way of shrinking it (clustering
+``Experiment`` goes it: a recipe brings the trained network and the way of shrinking it (clustering
 or magnitude pruning); training on with the assignment frozen, the file and the scores are the
 same for all, so that records can be compared.
 """
@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -23,11 +24,12 @@ from nnc.pruning import freeze, unfreeze
 from nnc.quantised import Quantised
 from nnc.recipes.film import Film
 from nnc.recipes.job import Job, Outcome, digest
+from nnc.recipes.schedules import linear_cooling
 from nnc.recipes.task import Task
 from nnc.storage import Precision
 from nnc.training import History, evaluate, fit
 
-_STORING = ("rest", "precision")  # settings that no training depends on
+STORING = ("rest", "precision")  # settings that no training depends on
 
 
 @dataclass(frozen=True)
@@ -86,40 +88,71 @@ class Stages:
             optimiser=optimiser,
             scheduler=torch.optim.lr_scheduler.LambdaLR(optimiser, cool),
             epochs=settings.frozen_epochs,
-            key=digest(settings, without=_STORING),
+            key=digest(settings, without=STORING),
         )
         return unfreeze(model), history
 
 
-def compress(
-    stages: Stages,
-    model: nn.Module,
-    history: dict[str, History],
-    shrink: Shrink,
-) -> Outcome:
-    """Shrink a trained network, train on, store it, read it back and score it.
+Shrink = Callable[[Stages, nn.Module], tuple[Quantised, dict[str, History]]]
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A recipe's run from a trained network to its file and its scores.
 
     Args:
-        stages: of this run.
-        model: trained; changed.
-        history: of its training, by stage.
+        name: the recipe's, part of what checkpoints belong to.
+        begin: from settings and job to the task, the trained network (which will be changed) and
+            the history of its training by stage.
         shrink: from the trained network to codes and codebooks, with the history by stage.
+        filmed: whether frames of the weights are kept.
     """
-    task, job = stages.task, stages.job
-    dense = copy.deepcopy(model)
-    assigned, shrinking = shrink(stages, model)
-    trained, frozen = stages.train_frozen(assigned)
-    final = compact(trained, task, stages.settings.rest_levels)
-    network = job.folder / "network.sws"
-    storage.save(final, network, precision=stages.settings.precision)
-    kind, scored = job.scored(task.validation)
-    stored = storage.load(network).load_into(task.build())
-    models = {"dense": dense, "assigned": task.rebuilt(assigned), kind: stored}
-    metrics = {f"{name}_accuracy": evaluate(one, scored) for name, one in models.items()}
-    metrics |= sizes(final, network.stat().st_size)
-    history = history | shrinking | {"frozen": frozen}
-    film = stages.film.save(job.folder / "film.npz") if stages.film else ()
-    return Outcome(metrics, history, job.sizes(task.training, task.validation), network, film)
+
+    name: str
+    begin: Callable[[Any, Job], tuple[Task, nn.Module, dict[str, History]]]
+    shrink: Shrink
+    filmed: bool = False
+
+    def __call__(self, settings: Any, job: Job) -> Outcome:
+        """Shrink the network, train on, store it, read it back and score it."""
+        task, model, history = self.begin(settings, job)
+        film = Film(job.folder / "frames") if self.filmed else None
+        stages = Stages(settings, job, task, self.name, film)
+        dense = copy.deepcopy(model)
+        assigned, shrinking = self.shrink(stages, model)
+        trained, frozen = stages.train_frozen(assigned)
+        network = job.folder / "network.sws"
+        stored = store_and_score(stages, trained, network)
+        _, scored = job.scored(task.validation)
+        metrics = {
+            "dense_accuracy": evaluate(dense, scored),
+            "assigned_accuracy": evaluate(task.rebuilt(assigned), scored),
+            **stored,
+        }
+        history = history | shrinking | {"frozen": frozen}
+        frames = film.save(job.folder / "film.npz") if film else ()
+        sizes = job.sizes(task.training, task.validation)
+        return Outcome(metrics, history, sizes, network, frames)
+
+
+def store_and_score(stages: Stages, trained: Quantised, path: Path) -> dict[str, float]:
+    """Make a network ready for its file, write it, read it back, and say what a record says of it.
+
+    Returns:
+        ``<kind>_accuracy``, ``sparsity``, ``file_bytes``, ``compression_ratio``, ``levels``.
+    """
+    task, settings = stages.task, stages.settings
+    final = compact(trained, task, settings.rest_levels)
+    storage.save(final, path, precision=settings.precision)
+    kind, scored = stages.job.scored(task.validation)
+    file_bytes = path.stat().st_size
+    return {
+        f"{kind}_accuracy": evaluate(storage.load(path).load_into(task.build()), scored),
+        "sparsity": final.sparsity(),
+        "file_bytes": file_bytes,
+        "compression_ratio": final.compression_ratio(file_bytes),
+        "levels": max(len(codebook) for codebook in final.codebooks.values()),
+    }
 
 
 def compact(trained: Quantised, task: Task, levels: int) -> Quantised:
@@ -127,21 +160,3 @@ def compact(trained: Quantised, task: Task, levels: int) -> Quantised:
     model = fold_batch_norm(trained.load_into(task.build()))
     emptied = fold_empty_units(model, as_input(task.validation.images[:64])).state_dict()
     return code_rest(Quantised.from_state_dict(emptied, trained.codes), levels)
-
-
-def sizes(quantised: Quantised, file_bytes: int) -> dict[str, float]:
-    """What a record says of a small network's size."""
-    return {
-        "sparsity": quantised.sparsity(),
-        "file_bytes": file_bytes,
-        "compression_ratio": quantised.compression_ratio(file_bytes),
-        "levels": max(len(codebook) for codebook in quantised.codebooks.values()),
-    }
-
-
-def linear_cooling(steps: int, over: float) -> Callable[[int], float]:
-    """A learning-rate factor of 1 that falls to 0 over the last share of the steps."""
-    return lambda step: min(1.0, (1 - step / steps) / over)
-
-
-Shrink = Callable[[Stages, nn.Module], tuple[Quantised, dict[str, History]]]

@@ -4,6 +4,7 @@
 - ``{record}`` writes a number of a recorded run into a page without a kernel.
 - An interactive figure keeps its static picture until JavaScript has drawn it.
 - Every page says in its head what it is about.
+- Lists of citations are read aloud as what they are.
 """
 
 from __future__ import annotations
@@ -86,10 +87,21 @@ def describe(
     )
 
 
+def mend_citations(
+    app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: nodes.document | None
+) -> None:
+    """Take away docutils' role of a list, whose entries it gives another role than a list's."""
+    if "body" in context:
+        context["body"] = context["body"].replace(
+            '<div role="list" class="citation-list">', '<div class="citation-list">'
+        )
+
+
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register everything above with Sphinx."""
     app.connect("source-read", take_executed_copy)
     app.connect("html-page-context", describe)
+    app.connect("html-page-context", mend_citations)
     app.add_post_transform(KeepStaticPicture)
     app.add_role("record", RecordRole())
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

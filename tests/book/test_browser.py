@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.resources import files
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -18,6 +20,8 @@ PAGES = [*documents(), "search", "genindex"]
 FILE_PAGES = documents()[:3]
 DESKTOP, PHONE = 1280, 375
 SCREENSHOTS = ROOT / "_screenshots"
+MOST_BYTES, MOST_BYTES_WITHOUT_FIGURES = 2_500_000, 600_000  # compressed, everything of a page
+AXE = (files("axe_playwright_python") / "axe.min.js").read_text(encoding="utf-8")
 
 
 @contextmanager
@@ -94,6 +98,42 @@ def test_a_page_loads_offline_and_fits(
         page.screenshot(path=picture, full_page=True)
         check(page, faults)
         assert page.evaluate("document.documentElement.dataset.theme") == scheme
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_is_light(browser: Browser, server: str, name: str) -> None:
+    weights: dict[str, int] = {}
+    context = browser.new_context()
+    page = context.new_page()
+    page.on("requestfinished", lambda r: weights.update({r.url: compressed(r.response().body())}))
+    page.goto(f"{server}/{name}.html", wait_until="networkidle")
+    figures = page.locator(".widget-figure").count()
+    context.close()
+    limit = MOST_BYTES if figures else MOST_BYTES_WITHOUT_FIGURES
+    heaviest = sorted(weights.items(), key=lambda one: -one[1])[:3]
+    assert sum(weights.values()) <= limit, f"{sum(weights.values()):,} bytes, first {heaviest}"
+
+
+def compressed(body: bytes) -> int:
+    """What a server sends that compresses; pictures and fonts are compressed already."""
+    return len(gzip.compress(body))
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(DESKTOP, "light"), (PHONE, "dark")])
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_can_be_used_by_everyone(
+    browser: Browser, server: str, name: str, width: int, scheme: str
+) -> None:
+    with opened(browser, f"{server}/{name}.html", width=width, scheme=scheme) as (page, _):
+        page.evaluate(AXE)
+        found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")["violations"]
+    serious = [
+        f"{one['id']}: {node['html'][:120]}"
+        for one in found
+        if one["impact"] in ("serious", "critical")
+        for node in one["nodes"]
+    ]
+    assert serious == []
 
 
 @pytest.mark.parametrize("name", FILE_PAGES)

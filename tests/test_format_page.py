@@ -1,13 +1,21 @@
-"""The page "File format" is enough to write a decoder from: here is one, and it agrees."""
+"""The page "File format" is enough to write a decoder from: here are two, and they agree."""
+
+import base64
+import json
+import zlib
+from pathlib import Path
 
 import page_decoder
 import pytest
 import torch
 from storage_networks import chain, network
+from test_widgets import run_node
 
 import nnc
 from nnc import records
 from nnc.storage import context, dumps, loads
+
+SCRIPT = Path(nnc.__file__).parent / "widgets" / "sws.js"
 
 
 def tall(seed=0):
@@ -33,19 +41,39 @@ def one_sided(sign):
     return nnc.Quantised({"w": codes}, {"w": sign * torch.arange(6.0).sqrt()}, {})
 
 
-def agrees(data):
+def in_python(data):
+    """Name → all numbers, by the decoder written from the page."""
     found, metadata = page_decoder.decode(data)
-    expected = loads(data)
-    for name, codes in expected.codes.items():
-        form, numbers, book, _ = found[name]
-        assert form < 16
-        assert numbers == codes.flatten().tolist()
-        assert book == expected.codebooks[name].tolist()
-    for name, tensor in expected.rest.items():
-        form, numbers, book, plain = found[name]
-        plain = plain if form == 0 else [book[number] for number in numbers]
-        assert plain == tensor.flatten().tolist()
-    return metadata
+    assert metadata in ({}, {"a": "b"})
+    return {
+        name: plain if form == 0 else [book[code] for code in codes]
+        for name, (form, codes, book, plain) in found.items()
+    }
+
+
+def in_the_page(data):
+    """Name → all numbers, by the decoder that the interactive figure has."""
+    return run_node(f"""
+        const {{ decode }} = await import("{SCRIPT.as_uri()}");
+        const bytes = Uint8Array.from(Buffer.from("{base64.b64encode(data).decode()}", "base64"));
+        const found = [...decode(bytes)].map(([name, {{ values }}]) => [name, [...values]]);
+        console.log(JSON.stringify(Object.fromEntries(found)));
+    """)
+
+
+@pytest.fixture(params=[in_python, in_the_page])
+def agrees(request):
+    """A function that compares a decoder's numbers with the package's."""
+
+    def compare(data):
+        found, expected = request.param(data), loads(data)
+        names = [*expected.codes, *expected.rest]
+        assert sorted(found) == sorted(names)
+        for name in names:
+            tensor = expected.weight(name) if name in expected.codes else expected.rest[name]
+            assert found[name] == tensor.flatten().tolist()
+
+    return compare
 
 
 NETWORKS = {
@@ -63,12 +91,12 @@ NETWORKS = {
 
 @pytest.mark.parametrize("name", NETWORKS)
 @pytest.mark.parametrize("precision", ["float32", "float16"])
-def test_the_second_decoder_reads_what_the_first_reads(name, precision):
-    assert agrees(dumps(NETWORKS[name], precision=precision, metadata={"a": "b"})) == {"a": "b"}
+def test_other_decoders_read_what_the_first_reads(agrees, name, precision):
+    agrees(dumps(NETWORKS[name], precision=precision, metadata={"a": "b"}))
 
 
 @pytest.mark.parametrize("coder", ["raw", "csr", "relative", "huffman", "context"])
-def test_every_coder_is_read(coder, monkeypatch):
+def test_every_coder_is_read(agrees, coder, monkeypatch):
     """The encoder is made to choose each coder in turn."""
     from nnc.storage import tensors
 
@@ -85,7 +113,7 @@ def test_every_coder_is_read(coder, monkeypatch):
 @pytest.mark.parametrize(
     "scan", [(True, True, 1), (False, False, 3), (True, False, 1), (False, True, 28)]
 )
-def test_every_scan_is_read(scan, monkeypatch):
+def test_every_scan_is_read(agrees, scan, monkeypatch):
     chosen = context.Scan(*scan)
 
     def only(levels, bounds, *, hints=None, width=1):
@@ -95,5 +123,32 @@ def test_every_scan_is_read(scan, monkeypatch):
     agrees(dumps(tall()))
 
 
-def test_the_recorded_network_is_read():
+def test_the_recorded_network_is_read(agrees):
     agrees((records.FOLDER / "lenet300-sws" / "seed-0.sws").read_bytes())
+
+
+@pytest.mark.parametrize("kind", ["float32", "float16", "bfloat16", "float64", "int64", "bool"])
+def test_numbers_of_every_type_are_read(agrees, kind):
+    numbers = torch.tensor([0.0, 1.0, -2.5, 65504.0, 6e-8]).to(getattr(torch, kind))
+    agrees(dumps(nnc.Quantised(chain().codes, chain().codebooks, {"numbers": numbers})))
+
+
+def test_the_page_refuses_damaged_files():
+    data = dumps(chain())
+    damaged = [data[:4], data[:-1], data[:40] + bytes([data[40] ^ 1]) + data[41:], b"PK" + data]
+    # A right checksum over nonsense: the reader has to find out by itself.
+    for at in range(5, len(data) - 4, 3):
+        body = data[:at] + bytes([data[at] ^ 0x55]) + data[at + 1 : -4]
+        damaged.append(body + zlib.crc32(body).to_bytes(4, "little"))
+    texts = json.dumps([base64.b64encode(one).decode() for one in damaged])
+    said = run_node(f"""
+        const {{ decode }} = await import("{SCRIPT.as_uri()}");
+        const said = {texts}.map((text) => {{
+            try {{ decode(Uint8Array.from(Buffer.from(text, "base64"))); return "read"; }}
+            catch (error) {{ return String(error.message); }}
+        }});
+        console.log(JSON.stringify(said));
+    """)
+    assert all("not a readable .sws file" in one for one in said[:4])
+    # With a right checksum some damage is another network; all else is refused in these words.
+    assert {one.partition(":")[0] for one in said} == {"not a readable .sws file", "read"}

@@ -12,6 +12,7 @@ from nnc.plots.schematic import Lesson
 from nnc.plots.storing import bars, levels, narrowing, shares_of, sizes_by_share
 from nnc.plots.students import (
     against,
+    answers,
     by_temperature,
     gains,
     histories,
@@ -32,6 +33,7 @@ __all__ = [
     "Picture",
     "Table",
     "against",
+    "answers",
     "bars",
     "breakeven",
     "by_temperature",

@@ -40,6 +40,30 @@ def soft_targets(logits: Tensor, classes: Sequence[str], label: int) -> Figure:
 
 
 @styled
+def answers(image: Tensor, logits: Mapping[str, Tensor]) -> Figure:
+    """A digit, and the probabilities that networks give to the ten classes.
+
+    Args:
+        image: height × width, pixels.
+        logits: network → 10 numbers, at most five networks.
+    """
+    figure = Figure(figsize=(7, 3.6), layout="constrained")
+    left, right = figure.subplots(1, 2, width_ratios=(1, 1.6))
+    left.imshow(np.asarray(image), cmap="gray")
+    left.set_axis_off()
+    height = 0.8 / len(logits)
+    for n, (name, row) in enumerate(logits.items()):
+        places = np.arange(10) + (n - (len(logits) - 1) / 2) * height
+        shares = torch.softmax(row, dim=-1).tolist()
+        right.barh(places, shares, height, color=colour(_ROLES[1 + n]), label=name)
+    right.set(yticks=range(10), xlim=(0, 1), xlabel="probability")
+    right.grid(axis="y", visible=False)
+    right.invert_yaxis()
+    right.legend(loc="lower left", bbox_to_anchor=(-0.1, 1), borderaxespad=0.2)
+    return figure
+
+
+@styled
 def similarity(matrix: Tensor | np.ndarray, classes: Sequence[str], label: str) -> Figure:
     """A class-by-class matrix with its values written in, the diagonal left empty.
 

@@ -192,7 +192,7 @@ def run_quantised(settings: Coarse, job: Job) -> Outcome:
         metrics = found | metrics | {f"{key}_{bits}": value for key, value in found.items()}
     first = job.folder / f"network-{settings.bits[0]}.sws"
     sizes = job.sizes(task.training, task.validation)
-    return Outcome(metrics, history, sizes, first, stored=False)
+    return Outcome(metrics, history, sizes, first, stored=job.seed == 0)
 
 
 def suggest_shared(trial: Any, kind: type[Shared] = Shared, **fixed: Any) -> Shared:

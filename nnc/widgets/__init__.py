@@ -1,6 +1,7 @@
 """Interactive figures: live in Jupyter and Colab, and in the published page with no kernel."""
 
+from nnc.widgets.digit import Digit
 from nnc.widgets.prior import Prior
 from nnc.widgets.temperature import Temperature
 
-__all__ = ["Prior", "Temperature"]
+__all__ = ["Digit", "Prior", "Temperature"]

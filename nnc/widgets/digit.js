@@ -1,0 +1,293 @@
+
+// The figure "Draw a digit": networks decoded from their files answer a drawing.
+// The text of sws.js stands above; decode is its.
+
+const SIDE = 28; // pixels of what a network sees
+const BOX = 20; // pixels that the longer side of a drawing is scaled to
+const PAD = 280; // pixels of the drawing
+const PEN = 24;
+
+// Mathematics
+
+/** The layers of a network from its file: weights row by row, and biases, in the file's order. */
+export function layersOf(bytes) {
+  const tensors = decode(bytes);
+  return [...tensors]
+    .filter(([name]) => name.endsWith(".weight"))
+    .map(([name, { shape, values }]) => ({
+      inputs: shape[1],
+      weights: values,
+      biases: tensors.get(name.replace(/weight$/, "bias")).values,
+    }));
+}
+
+/** What a network says of pixels from 0 to 255: linear layers with ReLU between them. */
+export function logitsOf(layers, pixels) {
+  return layers.reduce(
+    (x, { inputs, weights, biases }, depth) => {
+      const heard = depth ? x.map((value) => Math.max(0, value)) : x;
+      return Array.from(biases, (bias, row) => {
+        let sum = bias;
+        for (let i = 0; i < inputs; i++) sum += weights[row * inputs + i] * heard[i];
+        return sum;
+      });
+    },
+    Array.from(pixels, (pixel) => pixel / 255),
+  );
+}
+
+export function softmax(logits) {
+  const top = Math.max(...logits);
+  const parts = logits.map((value) => Math.exp(value - top));
+  const sum = parts.reduce((total, part) => total + part, 0);
+  return parts.map((part) => part / sum);
+}
+
+/** The smallest box around what is drawn: left, top, size of the longer side; null if nothing is. */
+function boxOf(ink, side) {
+  let [left, right, top, bottom] = [side, -1, side, -1];
+  ink.forEach((value, i) => {
+    if (value < 16) return;
+    const [y, x] = [Math.floor(i / side), i % side];
+    [left, right] = [Math.min(left, x), Math.max(right, x)];
+    [top, bottom] = [Math.min(top, y), Math.max(bottom, y)];
+  });
+  if (right < 0) return null;
+  return { left, top, width: right - left + 1, height: bottom - top + 1 };
+}
+
+/** The mean of the ink in a rectangle, its edges counted by the share that lies inside. */
+function meanOf(ink, side, x0, x1, y0, y1) {
+  let sum = 0;
+  for (let y = Math.floor(y0); y < Math.min(y1, side); y++) {
+    const high = Math.min(y + 1, y1) - Math.max(y, y0);
+    for (let x = Math.floor(x0); x < Math.min(x1, side); x++) {
+      sum += ink[y * side + x] * high * (Math.min(x + 1, x1) - Math.max(x, x0));
+    }
+  }
+  return sum / ((x1 - x0) * (y1 - y0));
+}
+
+/**
+ * A drawing as MNIST's digits were made: scaled into 20 × 20 pixels keeping its shape, and placed
+ * so that its centre of mass is the centre of 28 × 28 pixels.
+ *
+ * @param {ArrayLike<number>} ink side × side values, 0 to 255.
+ * @returns {number[]} 784 pixels, 0 to 255.
+ */
+export function centred(ink, side) {
+  const pixels = Array(SIDE * SIDE).fill(0);
+  const box = boxOf(ink, side);
+  if (!box) return pixels;
+  const scale = Math.max(box.width, box.height) / BOX;
+  const [columns, rows] = [box.width, box.height].map((size) => Math.max(1, Math.round(size / scale)));
+  const small = [];
+  let [mass, mx, my] = [0, 0, 0];
+  for (let y = 0; y < rows; y++) {
+    for (let x = 0; x < columns; x++) {
+      const [left, top] = [box.left + (x * box.width) / columns, box.top + (y * box.height) / rows];
+      const value = meanOf(ink, side, left, left + box.width / columns, top, top + box.height / rows);
+      small.push(value);
+      mass += value;
+      mx += x * value;
+      my += y * value;
+    }
+  }
+  const start = (moment, size) =>
+    Math.max(0, Math.min(SIDE - size, Math.round(SIDE / 2 - moment / mass)));
+  const [left, top] = [start(mx, columns), start(my, rows)];
+  small.forEach((value, i) => {
+    const [y, x] = [top + Math.floor(i / columns), left + (i % columns)];
+    pixels[y * SIDE + x] = Math.round(Math.min(255, value));
+  });
+  return pixels;
+}
+
+// Small helpers
+
+function add(parent, tag, attributes = {}, content = "") {
+  const node = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
+  node.textContent = content;
+  parent.append(node);
+  return node;
+}
+
+const bytesOf = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
+const count = (value) => Math.round(value).toLocaleString("en");
+
+function paint(canvas, pixels) {
+  const context = canvas.getContext("2d");
+  const picture = context.createImageData(SIDE, SIDE);
+  pixels.forEach((value, i) => picture.data.set([value, value, value, 255], 4 * i));
+  context.putImageData(picture, 0, 0);
+}
+
+// The figure
+
+let figures = 0; // radio buttons of one figure share a name that no other has
+
+function render({ model, el }) {
+  const names = model.get("names");
+  const files = model.get("files").map(bytesOf);
+  const digits = model.get("digits").map(bytesOf);
+  const labels = model.get("labels");
+  let networks = null; // decoded after the figure is first shown
+  let last = null; // the pen's last place while it is down
+
+  const root = add(el, "div", { class: "nnc-figure nnc-digit", role: "group" });
+  root.setAttribute("aria-label", "Interactive figure: draw a digit");
+  const desk = add(root, "div", { class: "desk" });
+  const left = add(desk, "div");
+  const pad = add(left, "canvas", { class: "pad", width: PAD, height: PAD, role: "img" });
+  pad.setAttribute("aria-label", "Draw here with a pointer; with a keyboard, choose a digit below");
+  const right = add(desk, "div");
+  const seen = add(right, "canvas", { class: "seen", width: SIDE, height: SIDE, role: "img" });
+  add(right, "p", {}, "What the networks see: 28 × 28 pixels, centred by mass");
+  const bar = add(root, "div", { class: "bar" });
+  const clear = add(bar, "button", { type: "button" }, "Clear");
+  clear.onclick = () => {
+    wipe();
+    change(Array(SIDE * SIDE).fill(0));
+  };
+
+  const choice = add(root, "fieldset");
+  add(choice, "legend", {}, "Draw above, or choose a digit, named by its label");
+  const group = `nnc-digit-${(figures += 1)}`;
+  const radios = digits.map((pixels, index) => {
+    const holder = add(choice, "label", { title: labels[index] });
+    const input = add(holder, "input", { type: "radio", name: group, value: index });
+    input.setAttribute("aria-label", `digit ${index + 1}, a ${labels[index]}`);
+    input.onchange = () => {
+      wipe();
+      change([...pixels]);
+    };
+    paint(add(holder, "canvas", { width: SIDE, height: SIDE }), pixels);
+    return input;
+  });
+
+  const legend = add(root, "ul");
+  const chart = add(root, "div", { role: "img" });
+  const bars = Array.from({ length: 10 }, (_, digit) => {
+    const row = add(chart, "div", { class: "row" });
+    const name = add(row, "span", {}, digit);
+    const track = add(row, "span", { class: "track" });
+    const lengths = names.map((_, n) => add(track, "span", { class: `length n${n}` }));
+    return { name, lengths, number: add(row, "span", { class: "number" }) };
+  });
+  const status = add(root, "p", { class: "status", role: "status" }, "Decoding the files …");
+  const more = add(root, "details");
+  add(more, "summary", {}, "Show as table");
+  const holder = add(more, "div", { class: "table", tabindex: 0, role: "region" });
+  holder.setAttribute("aria-label", "Logits and probabilities");
+  const table = add(holder, "table");
+
+  function change(image) {
+    model.set("image", image);
+    model.save_changes();
+  }
+
+  const pen = pad.getContext("2d", { willReadFrequently: true });
+  const wipe = () => pen.clearRect(0, 0, PAD, PAD);
+
+  const place = (event) => {
+    const box = pad.getBoundingClientRect();
+    return [event.clientX - box.left, event.clientY - box.top].map((v) => (v * PAD) / box.width);
+  };
+
+  function stroke(to) {
+    pen.strokeStyle = getComputedStyle(pad).color;
+    pen.lineWidth = PEN;
+    pen.lineCap = "round";
+    pen.beginPath();
+    pen.moveTo(...last);
+    pen.lineTo(...to);
+    pen.stroke();
+    last = to;
+    const { data } = pen.getImageData(0, 0, PAD, PAD);
+    change(centred(Array.from({ length: PAD * PAD }, (_, i) => data[4 * i + 3]), PAD));
+  }
+
+  pad.onpointerdown = (event) => {
+    event.preventDefault();
+    pad.setPointerCapture(event.pointerId);
+    last = place(event);
+    stroke(last);
+  };
+  pad.onpointermove = (event) => last && stroke(place(event));
+  pad.onpointerup = pad.onpointercancel = () => (last = null);
+
+  /** Sizes are those of the files; the original is every parameter as float32. */
+  function describe() {
+    const numbers = networks[0].reduce((sum, one) => sum + one.weights.length + one.biases.length, 0);
+    names.forEach((name, n) => {
+      const smaller = Math.round((4 * numbers) / files[n].length);
+      const words = `${name}: ${count(files[n].length)} bytes, ${smaller} times smaller`;
+      add(legend, "li", { class: `n${n}` }, words);
+    });
+    const words = `As float32 numbers, the ${count(numbers)} parameters take ${count(4 * numbers)} bytes.`;
+    add(legend, "li", { class: "plain" }, words);
+  }
+
+  function draw() {
+    const image = model.get("image");
+    paint(seen, image);
+    const same = (pixels) => pixels.every((value, i) => value === image[i]);
+    radios.forEach((radio, index) => (radio.checked = same(digits[index])));
+    if (networks) answer(image, radios.findIndex((radio) => radio.checked));
+  }
+
+  function answer(image, chosen) {
+    const empty = image.every((value) => value === 0);
+    const logits = networks.map((layers) => logitsOf(layers, image));
+    const shares = logits.map(softmax);
+    const best = shares.map((p) => p.indexOf(Math.max(...p)));
+    bars.forEach(({ name, lengths, number }, digit) => {
+      name.className = !empty && best[0] === digit ? "first" : "";
+      lengths.forEach((one, n) => (one.style.width = empty ? 0 : `${100 * shares[n][digit]}%`));
+      number.textContent = empty ? "–" : shares.map((p) => p[digit].toFixed(3)).join("   ");
+    });
+    const said = names.map((name, n) => `${name}: ${best[n]}, probability ${shares[n][best[n]].toFixed(2)}`);
+    const words = empty ? "Nothing is drawn." : `${said.join("; ")}.`;
+    status.textContent = chosen < 0 || empty ? words : `The label says ${labels[chosen]}. ${words}`;
+    seen.setAttribute("aria-label", empty ? "an empty image" : `the image that ${words}`);
+    chart.setAttribute("aria-label", `Probabilities of the ten digits. ${words}`);
+    tabulate(logits, shares);
+  }
+
+  function tabulate(logits, shares) {
+    table.replaceChildren();
+    const line = (tag, cells) => {
+      const row = add(table, "tr");
+      for (const cell of cells) add(row, tag, {}, cell);
+    };
+    line("th", ["digit", ...names.flatMap((name) => [`logit, ${name}`, "probability"])]);
+    for (let digit = 0; digit < 10; digit++)
+      line("td", [digit, ...names.flatMap((_, n) => [logits[n][digit].toFixed(4), shares[n][digit].toFixed(4)])]);
+  }
+
+  let waiting = null; // a pen moves more often than the page is drawn
+  const later = () => {
+    waiting ??= requestAnimationFrame(() => {
+      waiting = null;
+      draw();
+    });
+  };
+  model.on("change:image", later);
+  draw();
+  const timer = setTimeout(() => {
+    try {
+      networks = files.map(layersOf);
+      describe();
+      draw();
+    } catch (error) {
+      status.textContent = error.message;
+    }
+  });
+  return () => {
+    clearTimeout(timer);
+    model.off("change:image", later);
+  };
+}
+
+export default { render };

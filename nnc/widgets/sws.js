@@ -1,0 +1,430 @@
+// A decoder of .sws files in the page, written from the book's page "File format".
+
+const TYPES = ["float32", "float16", "float64", "bfloat16"];
+TYPES.push("int64", "int32", "int16", "int8", "uint8", "bool");
+const SIZES = [4, 2, 8, 2, 8, 4, 2, 1, 1, 1];
+const MOST_WEIGHTS = 20_000_000; // of a file, before memory is taken
+
+function refuse(why) {
+  throw new Error(`not a readable .sws file: ${why}`);
+}
+
+class Bytes {
+  constructor(data) {
+    this.data = data;
+    this.at = 0;
+  }
+  take(count) {
+    if (this.at + count > this.data.length) refuse("it ends too early");
+    return this.data.subarray(this.at, (this.at += count));
+  }
+  byte() {
+    return this.take(1)[0];
+  }
+  varint() {
+    let value = 0;
+    for (let scale = 1, byte = 128; byte >= 128; scale *= 128) {
+      byte = this.byte();
+      value += (byte % 128) * scale;
+      if (value > Number.MAX_SAFE_INTEGER) refuse("a number is too large");
+    }
+    return value;
+  }
+}
+
+/** Numbers of so many bits, highest bit first. */
+function bitReader(data) {
+  let at = 0;
+  return (width) => {
+    let value = 0;
+    for (let i = 0; i < width; i++, at++) {
+      if (at >= 8 * data.length) refuse("a run of bits ends too early");
+      value = 2 * value + ((data[at >> 3] >> (7 - (at & 7))) & 1);
+    }
+    return value;
+  };
+}
+
+const widthOf = (most) => (most ? Math.floor(Math.log2(most)) + 1 : 0);
+
+export function crc32(data) {
+  let crc = -1;
+  for (const byte of data) {
+    crc ^= byte;
+    for (let k = 0; k < 8; k++) crc = (crc >>> 1) ^ (0xedb88320 & -(crc & 1));
+  }
+  return ~crc >>> 0;
+}
+
+// Numbers
+
+function half(word) {
+  const [sign, exponent, part] = [word >> 15 ? -1 : 1, (word >> 10) & 31, word & 1023];
+  if (exponent === 31) return part ? NaN : sign * Infinity;
+  return exponent ? sign * 2 ** (exponent - 15) * (1 + part / 1024) : (sign * part) / 2 ** 24;
+}
+
+function numbers(data, type) {
+  const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
+  const get = {
+    float32: (at) => view.getFloat32(at, true),
+    float16: (at) => half(view.getUint16(at, true)),
+    float64: (at) => view.getFloat64(at, true),
+    bfloat16: (at) => new Float32Array(new Uint32Array([view.getUint16(at, true) << 16]).buffer)[0],
+    int64: (at) => Number(view.getBigInt64(at, true)),
+    int32: (at) => view.getInt32(at, true),
+    int16: (at) => view.getInt16(at, true),
+    int8: (at) => view.getInt8(at),
+    uint8: (at) => view.getUint8(at),
+    bool: (at) => view.getUint8(at),
+  }[type];
+  const size = SIZES[TYPES.indexOf(type)];
+  if (data.length % size) refuse("numbers do not fill their bytes");
+  return Float64Array.from({ length: data.length / size }, (_, i) => get(i * size));
+}
+
+function codebook(data, count, type, stored) {
+  const scaled = type === "float32" && stored.startsWith("int");
+  const found = numbers(scaled ? data.subarray(4) : data, stored);
+  if (found.length !== count) refuse("a codebook has another length than its head says");
+  if (!scaled) return found;
+  const [scale] = numbers(data.subarray(0, 4), "float32");
+  return found.map((step) => Math.fround(step * scale));
+}
+
+// Coders: each gives the levels of a matrix, along its rows
+
+function raw(data, { count, low, high }) {
+  const next = bitReader(data);
+  return Int32Array.from({ length: count }, () => next(widthOf(high - low)) + low);
+}
+
+function sparseRows(data, { rows, columns, count, low, high }) {
+  const read = new Bytes(data);
+  const whole = (length, most) => {
+    const size = [1, 2, 4, 8].find((bytes) => most < 256 ** bytes);
+    const bytes = read.take(length * size);
+    return Array.from({ length }, (_, i) =>
+      bytes.subarray(i * size, (i + 1) * size).reduceRight((sum, byte) => 256 * sum + byte, 0),
+    );
+  };
+  const pointers = whole(rows + 1, count);
+  if (pointers[rows] > count) refuse("more non-zeros than weights");
+  const [where, what] = [columns - 1, high - low].map((most) => whole(pointers[rows], most));
+  const levels = new Int32Array(count);
+  for (let row = 0; row < rows; row++) {
+    if (pointers[row] > pointers[row + 1]) refuse("pointers of rows fall");
+    for (let i = pointers[row]; i < pointers[row + 1]; i++) {
+      if (where[i] >= columns) refuse("a column does not exist");
+      levels[row * columns + where[i]] = what[i] + low;
+    }
+  }
+  return levels;
+}
+
+function placed(gaps, values, { count, low }) {
+  const levels = new Int32Array(count);
+  let at = -1;
+  gaps.forEach((gap, i) => {
+    at += gap + 1;
+    if (at >= count) refuse("an entry lies outside its matrix");
+    levels[at] = values[i] + low;
+  });
+  return levels;
+}
+
+function entriesOf(read, count) {
+  const [width, length] = [read.byte(), read.varint()];
+  if (width > 8 || length > count) refuse("more entries than weights, or gaps too wide");
+  return { width, length };
+}
+
+function relative(data, matrix) {
+  const read = new Bytes(data);
+  const { width, length } = entriesOf(read, matrix.count);
+  const take = (size, bytes) => {
+    const next = bitReader(bytes);
+    return Array.from({ length }, () => next(size));
+  };
+  const gaps = take(width, read.take(Math.ceil((length * width) / 8)));
+  const values = take(widthOf(matrix.high - matrix.low), data.subarray(read.at));
+  return placed(gaps, values, matrix);
+}
+
+function huffman(data, matrix) {
+  const read = new Bytes(data);
+  const { width, length } = entriesOf(read, matrix.count);
+  const gaps = symbols(read, 2 ** width, length);
+  return placed(gaps, symbols(read, matrix.high - matrix.low + 1, length), matrix);
+}
+
+/** Canonical Huffman codes: a table of lengths, then the codes. */
+function symbols(read, alphabet, length) {
+  const next = bitReader(read.take(Math.ceil((alphabet * 5) / 8)));
+  const lengths = Array.from({ length: alphabet }, () => next(5));
+  const order = lengths.map((_, symbol) => symbol).filter((symbol) => lengths[symbol]);
+  order.sort((a, b) => lengths[a] - lengths[b] || a - b);
+  const data = read.take(read.varint());
+  if (order.length === 1 && !data.length) return Array(length).fill(order[0]);
+  const codes = new Map();
+  let [code, before] = [0, 0];
+  order.forEach((symbol, place) => {
+    code = (code + (place > 0)) * 2 ** (lengths[symbol] - before);
+    before = lengths[symbol];
+    codes.set(`${before} ${code}`, symbol);
+  });
+  const bit = bitReader(data);
+  return Array.from({ length }, () => {
+    for (let [size, value] = [1, bit(1)]; size < 32; size++, value = 2 * value + bit(1)) {
+      const symbol = codes.get(`${size} ${value}`);
+      if (symbol !== undefined) return symbol;
+    }
+    return refuse("an unknown code");
+  });
+}
+
+// The context coder
+
+function log2(x) {
+  let v = Math.floor(Math.log2(x));
+  x *= 2 ** (15 - v);
+  for (let i = 0; i < 8; i++) {
+    x = Math.floor((x * x) / 2 ** 15);
+    v *= 2;
+    if (x >= 2 ** 16) [v, x] = [v + 1, Math.floor(x / 2)];
+  }
+  return v;
+}
+
+function halfOctave(n) {
+  const e = Math.floor(Math.log2(n + 1));
+  return 2 * e + (e > 0 ? ((n + 1) >> (e - 1)) & 1 : 0);
+}
+
+let tables = null;
+function makeTables() {
+  const odds = Array.from({ length: 4095 }, (_, s) => log2(s + 1) - log2(4095 - s));
+  odds.sort((a, b) => a - b);
+  const share = new Uint32Array(6145);
+  for (let t = 0, k = 0; t < 6145; t++) {
+    while (k < odds.length && odds[k] <= t - 3072) k++;
+    share[t] = 8 + 16 * k;
+  }
+  const logs = Int32Array.from({ length: 4002 }, (_, n) => log2(5 * n + 2));
+  return { logs, share, steps: Int32Array.from({ length: 4096 }, (_, n) => halfOctave(n)) };
+}
+
+const SLOTS = 16384;
+const clamp = (value, most) => Math.max(-most, Math.min(most, value));
+
+/** The arithmetic decoder with its mixed model: ``decide(kind, first, slots, used)`` is a bit. */
+function modelOf(data) {
+  const { logs, share } = tables;
+  const counts = new Uint16Array(12 * SLOTS * 2);
+  const weights = new Int32Array(65 * 7).fill(12000);
+  const rates = new Int32Array(65).fill(1280);
+  const odds = new Float64Array(7);
+  let [range, code, at] = [2 ** 32 - 1, 0, 0];
+  const byte = () => data[at++] ?? 0;
+  for (let i = 0; i < 4; i++) code = code * 256 + byte();
+
+  function bit(p) {
+    const bound = Math.floor((range * p) / 65536);
+    const one = code < bound;
+    if (one) range = bound;
+    else [range, code] = [range - bound, code - bound];
+    while (range < 2 ** 24) [range, code] = [range * 256, ((code * 256) % 2 ** 32) + byte()];
+    return one ? 1 : 0;
+  }
+
+  return function decide(kind, first, slots, used) {
+    let sum = 0;
+    for (let i = 0; i < used; i++) {
+      const slot = 2 * ((first + i) * SLOTS + slots[i]);
+      odds[i] = logs[counts[slot + 1]] - logs[counts[slot]];
+      sum += odds[i] * weights[7 * kind + i];
+    }
+    const p = share[clamp(Math.floor(sum / 65536), 3072) + 3072];
+    const found = bit(p);
+    const error = (65536 * found - p) * (rates[kind] >> 4);
+    rates[kind] = Math.max(128, rates[kind] - 1);
+    for (let i = 0; i < used; i++) {
+      const grown = weights[7 * kind + i] + Math.floor((odds[i] * error) / 2 ** 20);
+      weights[7 * kind + i] = clamp(grown, 2 ** 20);
+      const slot = 2 * ((first + i) * SLOTS + slots[i]);
+      counts[slot + found]++;
+      if (counts[slot] + counts[slot + 1] > 4000) {
+        counts[slot] = (counts[slot] + 1) >> 1;
+        counts[slot + 1] = (counts[slot + 1] + 1) >> 1;
+      }
+    }
+    return found;
+  };
+}
+
+const g = (x) => (x === 0 ? 0 : x < 0 ? 1 : 2);
+
+function context(data, matrix, hints) {
+  tables ??= makeTables();
+  const { steps } = tables;
+  if (!data.length || matrix.count > 65536 * (data.length + 2)) refuse("too few bytes");
+  const [transposed, full, width] = [data[0] >= 128, (data[0] & 64) > 0, data[0] % 64];
+  const { low, high, count } = matrix;
+  const rows = transposed ? matrix.columns : matrix.rows;
+  const columns = transposed ? matrix.rows : matrix.columns;
+  const decide = modelOf(data.subarray(1));
+  const used = (number) => (full ? number : 1);
+  const top = Math.max(high, -low);
+  const bits = Math.max(0, Math.ceil(Math.log2(top)));
+  const u = width > 1 ? width : 2;
+  let [above, here] = [new Int32Array(columns), new Int32Array(columns)];
+  const [ones, recent, sign] = [0, 0, 0].map(() => new Int32Array(columns));
+  const at = (line, place) => (place >= 0 && place < columns ? line[place] : 0);
+  const levels = new Int32Array(count);
+  const slots = new Int32Array(7);
+  const few = (n) => steps[Math.min(n, 4095)];
+  for (let r = 0; r < rows; r++) {
+    let [rowRecent, rowSign, gap] = [0, 0, 0];
+    here.fill(0);
+    for (let j = 0; j < columns; j++) {
+      const [a, b, d] = [at(here, j - 1), at(here, j - u), above[j]];
+      const [C, R] = [steps[recent[j] >> 2], steps[rowRecent >> 2]];
+      let near = (a !== 0) + 2 * (at(here, j - 2) !== 0) + 4 * (d !== 0);
+      near += 8 * (at(above, j + 1) !== 0) + 16 * (at(above, j - 1) !== 0);
+      let m = at(ones, j - 1) + at(ones, j + 1);
+      if (width > 1) {
+        near += 32 * (b !== 0) + 64 * (at(here, j - width + 1) !== 0);
+        near += 128 * (at(here, j - width - 1) !== 0);
+        m += at(ones, j - width) + at(ones, j + width);
+      } else m *= 2;
+      slots[0] = 32 * C + R;
+      slots[1] = near;
+      slots[2] = 16 * (a + 8) + b + 8;
+      slots[3] = 32 * (hints ? few(hints[transposed ? r : j]) : 0) + few(ones[j]);
+      slots[4] = 32 * Math.min(gap, 31) + few(m);
+      slots[5] = r % SLOTS;
+      slots[6] = j % SLOTS;
+      let level = 0;
+      if (decide(0, 0, slots, used(7))) {
+        let negative = high === 0;
+        if (low < 0 && high > 0) {
+          slots[0] = 3 * g(a) + g(b);
+          slots[1] = 3 * g(a) + g(d);
+          slots[2] = rowSign;
+          slots[3] = sign[j];
+          slots[4] = 0;
+          negative = decide(1, 7, slots, used(5)) === 1;
+        }
+        let node = 1;
+        for (let k = 0; k < bits; k++) {
+          const q = Math.min(node, 63);
+          slots[0] = 256 * q + (negative ? 16 * (8 - a) + 8 - b : 16 * (8 + a) + 8 + b);
+          slots[1] = 256 * q + 16 * Math.abs(a) + Math.abs(d);
+          slots[2] = 256 * q + R;
+          slots[3] = 256 * q + C;
+          slots[4] = 2 * Math.min(node, 8191) + (negative ? 1 : 0);
+          node = 2 * node + decide(1 + q, 7, slots, used(5));
+        }
+        level = (node - 2 ** bits + 1) * (negative ? -1 : 1);
+        if (level < low || level > high) refuse("a level lies outside its codebook");
+      }
+      levels[transposed ? j * rows + r : r * columns + j] = level;
+      let f = Math.abs(level);
+      if (f && top > 7) f = 1 + Math.floor(((f - 1) * 7) / top);
+      here[j] = level < 0 ? -f : f;
+      recent[j] += (512 * f - recent[j]) >> 5;
+      rowRecent += (512 * f - rowRecent) >> 5;
+      gap += 1;
+      if (level) {
+        ones[j] += 1;
+        sign[j] = rowSign = level < 0 ? 1 : 2;
+        gap = 0;
+      }
+    }
+    [above, here] = [here, above];
+  }
+  return levels;
+}
+
+const CODERS = [null, raw, sparseRows, relative, huffman, context];
+
+// The file
+
+function headsOf(read) {
+  const text = new TextDecoder();
+  const heads = [];
+  let [name, weights] = [new Uint8Array(), 0];
+  for (let left = read.varint(); left > 0; left--) {
+    const shared = read.varint();
+    if (shared > name.length) refuse("a name shares more than there is");
+    name = Uint8Array.from([...name.subarray(0, shared), ...read.take(read.varint())]);
+    const [form, kinds] = [read.byte(), read.byte()];
+    const [type, stored] = [TYPES[kinds >> 4], TYPES[kinds & 15]];
+    if (form % 16 > 5 || form > 21 || form === 16 || !type || !stored) refuse("an unknown form");
+    const dimensions = read.varint();
+    if (dimensions > 64) refuse("more than 64 dimensions");
+    const shape = Array.from({ length: dimensions }, () => read.varint());
+    weights += shape.reduce((product, size) => product * Math.max(size, 1), 1);
+    if (weights > MOST_WEIGHTS) refuse(`more than ${MOST_WEIGHTS} weights`);
+    const lengths = form ? [0, 0, 0].map(() => read.varint()) : null;
+    heads.push({ name: text.decode(name), form, type, stored, shape, lengths });
+  }
+  return heads;
+}
+
+/** Places of the values in ascending order, equal ones by their code; or as they are. */
+function orderOf(book, sorted) {
+  const order = Array.from(book, (_, code) => code);
+  return sorted ? order.sort((a, b) => book[a] - book[b] || a - b) : order;
+}
+
+/**
+ * Decode a file.
+ *
+ * @param {Uint8Array} bytes the whole file.
+ * @returns {Map<string, {shape: number[], values: Float64Array}>} tensors in the file's order.
+ * @throws {Error} the file is damaged, of another kind, or larger than a page should take.
+ */
+export function decode(bytes) {
+  if (bytes.length < 9 || String.fromCharCode(...bytes.subarray(0, 4)) !== "SWS\x01")
+    refuse("it does not begin as one");
+  const end = bytes.length - 4;
+  const sum = new DataView(bytes.buffer, bytes.byteOffset + end, 4).getUint32(0, true);
+  if (crc32(bytes.subarray(0, end)) !== sum) refuse("its checksum is wrong");
+  const read = new Bytes(bytes.subarray(4, end));
+  read.take(read.varint()); // what is said about the file does not affect decoding
+  const found = new Map();
+  let before = null;
+  for (const head of headsOf(read)) {
+    const { name, shape } = head;
+    if (found.has(name)) refuse("two tensors have one name");
+    const [values, counts] = tensor(read, head, before);
+    found.set(name, { shape, values });
+    before = counts ?? before;
+  }
+  if (read.at !== end - 4) refuse("something follows the last tensor");
+  return found;
+}
+
+/** The numbers of one tensor, and the non-zeros of each of its rows where others use them. */
+function tensor(read, { form, type, stored, shape, lengths }, before) {
+  const count = shape.reduce((product, size) => product * size, 1);
+  if (!form) return [numbers(read.take(count * SIZES[TYPES.indexOf(stored)]), stored), null];
+  if (lengths[0] < 1 || lengths[0] > 65536) refuse("a codebook of no possible length");
+  const book = codebook(read.take(lengths[1]), lengths[0], type, stored);
+  const data = read.take(lengths[2]);
+  if (book.length === 1 || !count) return [new Float64Array(count).fill(book[0]), null];
+  const weights = form < 16;
+  const order = orderOf(book, weights);
+  const low = -order.indexOf(0) || 0;
+  const high = low + book.length - 1;
+  const [rows, columns] = shape.length > 1 ? [shape[0], count / shape[0]] : [1, count];
+  const repeat = weights && before && columns % before.length === 0 ? columns / before.length : 0;
+  const hints = repeat ? Array.from({ length: columns }, (_, j) => before[Math.floor(j / repeat)]) : null;
+  const levels = CODERS[form % 16](data, { rows, columns, count, low, high }, hints);
+  if (levels.some((level) => level > high)) refuse("a level lies outside its codebook");
+  const values = Float64Array.from(levels, (level) => book[order[level - low]]);
+  if (!weights || shape.length < 2) return [values, null];
+  const lit = (r) => levels.subarray(r * columns, (r + 1) * columns).filter(Boolean).length;
+  return [values, Array.from({ length: rows }, (_, r) => lit(r))];
+}

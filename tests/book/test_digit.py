@@ -1,0 +1,110 @@
+"""The figure "Draw a digit" in Chromium: pen, finger, keyboard, and what it answers."""
+
+import re
+
+import pytest
+import torch
+from test_figures import widget_page
+
+from nnc import data, records
+from nnc.widgets import Digit
+
+
+@pytest.fixture(scope="module")
+def widget():
+    digits = data.load("mnist-5k").test
+    files = {
+        name: (records.FOLDER / recipe / "seed-0.sws").read_bytes()
+        for name, recipe in (("small", "lenet300-sws"), ("8 bits", "lenet300-quantised"))
+    }
+    return Digit(files, digits.images[:10, 0], digits.labels[:10].tolist())
+
+
+@pytest.fixture
+def page_of(shown, widget):
+    def show(width=1280, **settings):
+        page = shown(widget_page(widget, widget._esm), width, **settings)
+        page.get_by_text("As float32 numbers").wait_for()
+        return page
+
+    return show
+
+
+def table(page):
+    page.get_by_text("Show as table").click()
+    rows = page.locator(".table td").all_inner_texts()
+    page.get_by_text("Show as table").click()
+    return torch.tensor([float(one) for one in rows]).view(10, 5)[:, 1::2].T
+
+
+def test_stored_digits_are_chosen_by_keyboard_and_answered_as_in_python(page_of, widget):
+    page = page_of()
+    for index in range(3):
+        page.get_by_role("radio").nth(max(0, index - 1)).focus()
+        if index:
+            page.keyboard.press("ArrowRight")
+        page.wait_for_timeout(50)
+        widget.image = data.load("mnist-5k").test.images[index].flatten().tolist()
+        expected = widget.logits()
+        torch.testing.assert_close(table(page), expected, rtol=0, atol=1e-4)
+        shares = expected.softmax(-1)
+        said = page.locator(".status").inner_text()
+        assert said.startswith(f"The label says {widget.labels[index]}.")
+        for name, row in zip(widget.names, shares, strict=True):
+            assert f"{name}: {int(row.argmax())}, probability {row.max():.2f}" in said
+
+
+def draw_a_one(page, start, move, end):
+    box = page.locator(".pad").bounding_box()
+    x = box["x"] + 0.8 * box["width"]
+    start(x, box["y"] + 0.15 * box["height"])
+    for step in range(1, 15):
+        move(x, box["y"] + (0.15 + 0.05 * step) * box["height"])
+    end()
+
+
+def test_a_drawn_stroke_is_centred_and_answered(page_of):
+    page = page_of()
+    before = page.locator(".status").inner_text()
+    draw_a_one(
+        page,
+        lambda x, y: (page.mouse.move(x, y), page.mouse.down()),
+        page.mouse.move,
+        page.mouse.up,
+    )
+    page.wait_for_timeout(100)
+    said = page.locator(".status").inner_text()
+    assert said != before
+    assert "label" not in said
+    assert re.search(r"small: 1, probability 0\.[5-9]|small: 1, probability 1", said)
+    page.mouse.move(30, 30)  # the pen is up: nothing more is drawn
+    page.wait_for_timeout(50)
+    assert page.locator(".status").inner_text() == said
+    page.get_by_role("button", name="Clear").click()
+    page.wait_for_timeout(50)
+    assert page.locator(".status").inner_text() == "Nothing is drawn."
+
+
+def test_a_finger_draws_on_a_phone(page_of):
+    page = page_of(375, has_touch=True)
+    touch = page.context.new_cdp_session(page)
+
+    def send(kind, *points):
+        touch.send(
+            "Input.dispatchTouchEvent",
+            {"type": kind, "touchPoints": [{"x": x, "y": y} for x, y in points]},
+        )
+
+    page.locator(".pad").scroll_into_view_if_needed()
+    draw_a_one(
+        page,
+        lambda x, y: send("touchStart", (x, y)),
+        lambda x, y: send("touchMove", (x, y)),
+        lambda: send("touchEnd"),
+    )
+    page.wait_for_timeout(100)
+    assert "small: 1" in page.locator(".status").inner_text()
+    assert page.evaluate("document.documentElement.scrollWidth") == 375
+    for target in page.locator("button, fieldset label, summary").all():
+        box = target.bounding_box()
+        assert min(box["height"], box["width"]) > 43.99, box

@@ -22,7 +22,7 @@ def digits():
 @pytest.fixture
 def module(tmp_path):
     path = tmp_path / "digit.js"
-    path.write_text(Digit._esm if isinstance(Digit._esm, str) else str(Digit._esm))
+    path.write_text(Digit._esm)
     return path.as_uri()
 
 

@@ -150,6 +150,9 @@ FIGURE_CSS = f"""
 .nnc-figure caption{{padding:4px 0;font-weight:600;text-align:left;caption-side:top;color:inherit}}
 .nnc-figure th,.nnc-figure td{{padding:4px 14px 4px 0;border:0;border-bottom:1px solid var(--grid);
  text-align:right;font-variant-numeric:tabular-nums;color:inherit;background:transparent}}
+.nnc-figure summary{{min-height:44px;display:flex;align-items:center;cursor:pointer}}
+.nnc-figure summary::before{{content:"▸";margin-right:8px}}
+.nnc-figure details[open] summary::before{{content:"▾"}}
 @media (prefers-reduced-motion:reduce){{.nnc-figure .play{{display:none}}}}
 @media print{{.nnc-figure .bar{{display:none}}}}
 """

@@ -1,6 +1,6 @@
 
 // The figure "Draw a digit": networks decoded from their files answer a drawing.
-// The text of sws.js stands above; decode is its.
+// The texts of dom.js and sws.js stand above.
 
 const SIDE = 28; // pixels of what a network sees
 const BOX = 20; // pixels that the longer side of a drawing is scaled to
@@ -105,14 +105,6 @@ export function centred(ink, side) {
 
 // Small helpers
 
-function add(parent, tag, attributes = {}, content = "") {
-  const node = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
-  node.textContent = content;
-  parent.append(node);
-  return node;
-}
-
 const bytesOf = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
 const count = (value) => Math.round(value).toLocaleString("en");
 
@@ -145,11 +137,10 @@ function render({ model, el }) {
   const seen = add(right, "canvas", { class: "seen", width: SIDE, height: SIDE, role: "img" });
   add(right, "p", {}, "What the networks see: 28 × 28 pixels, centred by mass");
   const bar = add(root, "div", { class: "bar" });
-  const clear = add(bar, "button", { type: "button" }, "Clear");
-  clear.onclick = () => {
+  button(bar, "Clear", () => {
     wipe();
     change(Array(SIDE * SIDE).fill(0));
-  };
+  });
 
   const choice = add(root, "fieldset");
   add(choice, "legend", {}, "Draw above, or choose a digit, named by its label");
@@ -176,11 +167,7 @@ function render({ model, el }) {
     return { name, lengths, number: add(row, "span", { class: "number" }) };
   });
   const status = add(root, "p", { class: "status", role: "status" }, "Decoding the files …");
-  const more = add(root, "details");
-  add(more, "summary", {}, "Show as table");
-  const holder = add(more, "div", { class: "table", tabindex: 0, role: "region" });
-  holder.setAttribute("aria-label", "Logits and probabilities");
-  const table = add(holder, "table");
+  const table = tableBelow(root, "Logits and probabilities");
 
   function change(image) {
     model.set("image", image);
@@ -256,23 +243,12 @@ function render({ model, el }) {
   }
 
   function tabulate(logits, shares) {
-    table.replaceChildren();
-    const line = (tag, cells) => {
-      const row = add(table, "tr");
-      for (const cell of cells) add(row, tag, {}, cell);
-    };
-    line("th", ["digit", ...names.flatMap((name) => [`logit, ${name}`, "probability"])]);
-    for (let digit = 0; digit < 10; digit++)
-      line("td", [digit, ...names.flatMap((_, n) => [logits[n][digit].toFixed(4), shares[n][digit].toFixed(4)])]);
+    const numbers = (digit) => (_, n) => [logits[n][digit], shares[n][digit]].map((v) => v.toFixed(4));
+    const rows = bars.map((_, digit) => [digit, ...names.flatMap(numbers(digit))]);
+    fill(table, ["digit", ...names.flatMap((name) => [`logit, ${name}`, "probability"])], rows);
   }
 
-  let waiting = null; // a pen moves more often than the page is drawn
-  const later = () => {
-    waiting ??= requestAnimationFrame(() => {
-      waiting = null;
-      draw();
-    });
-  };
+  const later = soon(draw);
   model.on("change:image", later);
   draw();
   const timer = setTimeout(() => {

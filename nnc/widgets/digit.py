@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,7 +14,7 @@ from torch import Tensor
 from nnc import plots, storage
 from nnc.data import as_input
 from nnc.models import LeNet300100
-from nnc.widgets.still import WithStill
+from nnc.widgets.still import WithStill, script
 
 _SIDE = 28  # pixels
 _CSS = """
@@ -44,16 +43,9 @@ _CSS = """
 .nnc-digit .n1{--tone:var(--teacher)}
 .nnc-digit .number{font-variant-numeric:tabular-nums;font-size:14px;white-space:nowrap}
 .nnc-digit ul{margin:8px 0;padding:0;list-style:none}
-.nnc-digit li:not(.plain)::before{content:"";display:inline-block;width:1em;height:1em;margin-right:6px;
- border-radius:3px;vertical-align:-.12em;background:var(--tone)}
-.nnc-digit summary{min-height:44px;display:flex;align-items:center;cursor:pointer}
-.nnc-digit summary::before{content:"▸";margin-right:8px}
-.nnc-digit details[open] summary::before{content:"▾"}
+.nnc-digit li:not(.plain)::before{content:"";display:inline-block;width:1em;height:1em;
+ margin-right:6px;border-radius:3px;vertical-align:-.12em;background:var(--tone)}
 """
-
-
-def _script(*names: str) -> str:
-    return "\n".join(Path(__file__).with_name(name).read_text(encoding="utf-8") for name in names)
 
 
 class Digit(WithStill):
@@ -74,7 +66,7 @@ class Digit(WithStill):
         nnc.storage.StorageError: a file is damaged.
     """
 
-    _esm = _script("sws.js", "digit.js")
+    _esm = script("sws.js", "digit.js")
     _css = plots.FIGURE_CSS + _CSS
 
     names = traitlets.List(traitlets.Unicode(), minlen=1, maxlen=2).tag(sync=True)

@@ -69,22 +69,6 @@ const ten = (power) => `10${[...`${power}`].map((c) => "⁰¹²³⁴⁵⁶⁷⁸
 const spoken = (value) => Number(value.toFixed(3)).toString();
 const kind = (j, count) => (count === 1 ? "l2" : j === 0 ? "zero" : "components");
 
-const SVG = "http://www.w3.org/2000/svg";
-
-/** A new element at the end of another. */
-function add(parent, tag, attributes = {}, content = "") {
-  const inside = tag === "svg" || parent.namespaceURI === SVG;
-  const node = inside ? document.createElementNS(SVG, tag) : document.createElement(tag);
-  put(node, attributes);
-  node.textContent = content;
-  parent.append(node);
-  return node;
-}
-
-function put(node, attributes) {
-  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
-}
-
 // The figure
 
 function render({ model, el }) {
@@ -99,11 +83,6 @@ function render({ model, el }) {
   const root = add(el, "div", { class: "nnc-figure nnc-prior", role: "group" });
   root.setAttribute("aria-label", "Interactive figure: a prior over weights");
 
-  const button = (parent, name, act) => {
-    const node = add(parent, "button", { type: "button" }, name);
-    node.onclick = act;
-    return node;
-  };
   const range = (name, low, high, act) => {
     const label = add(bar, "label");
     const caption = add(label, "span");
@@ -291,7 +270,7 @@ function render({ model, el }) {
     drawArrows(points, mixture, weights);
     drawHandles(mixture);
     say(count, mixture, weights);
-    if (!table.hidden) fill(mixture, weights);
+    if (!table.hidden) tabulate(mixture, weights);
   }
 
   function drawDensity(points, shares, curve, count) {
@@ -408,24 +387,19 @@ function render({ model, el }) {
     picture.setAttribute("aria-label", `${name}: density, penalty and pull`);
   }
 
-  function fill(mixture, weights) {
+  function tabulate(mixture, weights) {
     table.replaceChildren();
     const { means, sigmas, proportions } = mixture;
     const parts = means.map((mean, j) => [j, mean, sigmas[j], proportions[j]]);
-    tabulate("Components", ["j", "mean μ", "width σ", "share π"], parts);
+    oneOf("Components", ["j", "mean μ", "width σ", "share π"], parts);
     const row = weights.map((w) => [w, penalty(w, mixture), -pull(w, mixture)]);
-    tabulate("Weights", ["w", "−log p(w), in nats", "force on w"], row);
+    oneOf("Weights", ["w", "−log p(w), in nats", "force on w"], row);
   }
 
-  function tabulate(name, headings, rows) {
+  function oneOf(name, headings, rows) {
     const node = add(table, "table");
-    add(node, "caption", {}, name);
-    const line = (tag, cells) => {
-      const row = add(node, "tr");
-      for (const cell of cells) add(row, tag, {}, cell);
-    };
-    line("th", headings);
-    for (const row of rows) line("td", row.map((value) => text(value, 3)));
+    fill(node, headings, rows.map((row) => row.map((value) => text(value, 3))));
+    node.createCaption().textContent = name;
   }
 
   // Hands and keys
@@ -472,10 +446,7 @@ function render({ model, el }) {
 
   // Life
 
-  let waiting = null; // several traits change at once and are drawn once
-  const later = () => {
-    waiting ??= Promise.resolve().then(() => draw((waiting = null)));
-  };
+  const later = soon(draw);
   for (const name of names) model.on(`change:${name}`, later);
   const watcher = new ResizeObserver(later);
   watcher.observe(root);

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -12,7 +11,7 @@ from matplotlib.figure import Figure
 
 from nnc import plots
 from nnc.priors import Mixture
-from nnc.widgets.still import WithStill
+from nnc.widgets.still import WithStill, script
 
 _ROW = [round(-0.92 + 0.08 * i, 2) for i in range(24)]
 _CSS = """
@@ -61,7 +60,7 @@ class Prior(WithStill):
         traitlets.TraitError: a value is out of range, or there is not one width per component.
     """
 
-    _esm = Path(__file__).with_name("prior.js")
+    _esm = script("prior.js")
     _css = plots.FIGURE_CSS + _CSS
 
     means = traitlets.List(traitlets.Float(min=-1, max=1), [-0.4, 0.4], maxlen=7).tag(sync=True)

@@ -1,13 +1,20 @@
-"""What every interactive figure also has: a still picture, for where no JavaScript runs."""
+"""What every interactive figure has: its module, and a picture for where no JavaScript runs."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import anywidget
 from matplotlib.figure import Figure
 
 from nnc import plots
+
+
+def script(*names: str) -> str:
+    """The text of a figure's module: what it draws with, and the named files beside this one."""
+    files = (Path(__file__).with_name(name) for name in ("dom.js", *names))
+    return "\n".join(file.read_text(encoding="utf-8") for file in files)
 
 
 class WithStill(anywidget.AnyWidget):

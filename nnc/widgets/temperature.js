@@ -34,14 +34,6 @@ export function shown(p) {
 
 // Small helpers
 
-function add(parent, tag, attributes = {}, content = "") {
-  const node = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
-  node.textContent = content;
-  parent.append(node);
-  return node;
-}
-
 const kindOf = (data) => (data.startsWith("/9j/") ? "image/jpeg" : "image/png");
 const degrees = (t) => (t < 9.95 ? t.toFixed(1) : t.toFixed(0));
 
@@ -100,9 +92,7 @@ function render({ model, el }) {
     return { says, length, number: add(row, "span", { class: "number" }) };
   });
   const status = add(root, "p", { class: "status", role: "status" });
-  const more = add(root, "details");
-  add(more, "summary", {}, "The numbers");
-  const table = add(add(more, "div", { class: "table", tabindex: 0 }), "table");
+  const table = tableBelow(root, "Logits and soft targets");
 
   /** Up to T = 20 and back, one round of 200 pictures. */
   function run() {
@@ -167,22 +157,12 @@ function render({ model, el }) {
   }
 
   function tabulate(p, t, index) {
-    table.replaceChildren();
     const one = softTargets(logits[index], 1);
-    const line = (tag, cells) => {
-      const row = add(table, "tr");
-      for (const cell of cells) add(row, tag, {}, cell);
-    };
-    line("th", ["class", "logit", "T = 1", `T = ${degrees(t)}`]);
-    classes.forEach((name, c) => {
-      line("td", [name, logits[index][c].toFixed(2), shown(one[c]), shown(p[c])]);
-    });
+    const row = (name, c) => [name, logits[index][c].toFixed(2), shown(one[c]), shown(p[c])];
+    fill(table, ["class", "logit", "T = 1", `T = ${degrees(t)}`], classes.map(row));
   }
 
-  let waiting = null; // several traits change at once and are drawn once
-  const later = () => {
-    waiting ??= Promise.resolve().then(() => draw((waiting = null)));
-  };
+  const later = soon(draw);
   const names = ["temperature", "chosen"];
   for (const name of names) model.on(`change:${name}`, later);
   stop();

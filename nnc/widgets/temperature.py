@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -11,7 +10,7 @@ import traitlets
 from matplotlib.figure import Figure
 
 from nnc import plots
-from nnc.widgets.still import WithStill
+from nnc.widgets.still import WithStill, script
 
 _CSS = """
 .nnc-temperature fieldset{display:flex;flex-wrap:wrap;gap:4px;margin:0 0 8px;padding:0;border:0;
@@ -37,9 +36,6 @@ _CSS = """
 .nnc-temperature .length{display:block;height:100%;background:var(--teacher);min-width:1px}
 .nnc-temperature .number{font-variant-numeric:tabular-nums;font-size:14px;white-space:nowrap}
 .nnc-temperature .status{min-height:4.4em}
-.nnc-temperature summary{min-height:44px;display:flex;align-items:center;cursor:pointer}
-.nnc-temperature summary::before{content:"▸";margin-right:8px}
-.nnc-temperature details[open] summary::before{content:"▾"}
 """
 
 
@@ -60,7 +56,7 @@ class Temperature(WithStill):
         traitlets.TraitError: the lists do not go together, or a number is out of range.
     """
 
-    _esm = Path(__file__).with_name("temperature.js")
+    _esm = script("temperature.js")
     _css = plots.FIGURE_CSS + _CSS
 
     classes = traitlets.List(traitlets.Unicode(), minlen=2).tag(sync=True)

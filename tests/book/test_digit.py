@@ -23,7 +23,7 @@ def widget():
 @pytest.fixture
 def page_of(shown, widget):
     def show(width=1280, **settings):
-        page = shown(widget_page(widget, widget._esm), width, **settings)
+        page = shown(widget_page(widget), width, **settings)
         page.get_by_text("As float32 numbers").wait_for()
         return page
 

@@ -2,7 +2,6 @@
 
 import json
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,24 +9,22 @@ import torch
 from notebooks import ROOT
 from test_plots import film
 
-import nnc.widgets
 from nnc.widgets import Prior
 
-MODULE = Path(nnc.widgets.__file__).with_name("prior.js")
 HOST = ROOT / "book" / "_static" / "widget-host.js"
 
 
 def prior_page(**traits):
-    return widget_page(Prior(**traits), MODULE)
+    return widget_page(Prior(**traits))
 
 
-def widget_page(widget, module):
+def widget_page(widget):
     """A page's body with one interactive figure, as the build leaves it."""
     state = {name: value for name, value in widget.get_state().items() if name[0] != "_"}
     for name in ("layout", "tabbable", "tooltip"):
         state.pop(name, None)
     state |= {
-        "_esm": module if isinstance(module, str) else module.read_text(),
+        "_esm": str(widget._esm),
         "_css": str(widget._css),
     }
     model = json.dumps({"state": {"m": {"state": state}}}).replace("</", "<\\/")

@@ -2,7 +2,6 @@
 
 import base64
 import re
-from pathlib import Path
 
 import pytest
 import torch
@@ -13,7 +12,6 @@ import nnc
 import nnc.widgets
 from nnc.widgets import Temperature
 
-MODULE = Path(nnc.widgets.__file__).with_name("temperature.js")
 CLASSES = ["airplane", "automobile", "bird", "cat"]
 LOGITS = [[8.0, 2.0, 1.0, -3.0], [0.0, 4.0, 4.5, 1.0], [-9.0, 0.0, 1.0, 7.0]]
 
@@ -28,7 +26,7 @@ def picture(tmp_path, shade):
 def page_of(tmp_path):
     thumbnails = [picture(tmp_path, shade) for shade in ("red", "green", "blue")]
     widget = Temperature(CLASSES, LOGITS, [0, 1, 3], thumbnails=thumbnails)
-    return widget_page(widget, MODULE)
+    return widget_page(widget)
 
 
 def numbers(page):

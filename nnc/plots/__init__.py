@@ -5,7 +5,17 @@ touches matplotlib's global settings (but for :func:`use_style`) or needs a disp
 """
 
 from nnc.plots.costs import breakeven, steps
-from nnc.plots.figures import curves, density, filters, histogram, joint, pixels, points, pull
+from nnc.plots.figures import (
+    POINT_ROLES,
+    curves,
+    density,
+    filters,
+    histogram,
+    joint,
+    pixels,
+    points,
+    pull,
+)
 from nnc.plots.film import Film
 from nnc.plots.page import Badge, Picture, Table, caption, png
 from nnc.plots.schematic import Lesson
@@ -30,6 +40,7 @@ __all__ = [
     "LIMITS",
     "Lesson",
     "PALETTE",
+    "POINT_ROLES",
     "Picture",
     "Table",
     "against",

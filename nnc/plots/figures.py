@@ -202,7 +202,7 @@ def points(
     """
     figure, axes = new_figure(height=5.4)
     for one in series:
-        shade = colour(one.get("role", _POINT_ROLES[one["kind"]]))
+        shade = colour(one.get("role", POINT_ROLES[one["kind"]]))
         filled = {"color": shade} if one["kind"] != "trial" else {
             "facecolors": "none", "edgecolors": shade, "linewidths": 1.6
         }  # fmt: skip
@@ -332,7 +332,7 @@ def _name_points(figure: Figure, axes: Axes, series: Sequence[Mapping[str, Any]]
             taken.append(box)
 
 
-_POINT_ROLES = {"record": "student", "trial": "baseline", "published": "teacher"}
+POINT_ROLES = {"record": "student", "trial": "baseline", "published": "teacher"}
 _PLACES = [
     (dx, dy, side)
     for dy in (0, 14, -14, 26, -26, 38, -38)

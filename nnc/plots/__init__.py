@@ -7,6 +7,7 @@ touches matplotlib's global settings (but for :func:`use_style`) or needs a disp
 from nnc.plots.costs import breakeven, steps
 from nnc.plots.figures import (
     POINT_ROLES,
+    assignment,
     curves,
     density,
     filters,
@@ -45,6 +46,7 @@ __all__ = [
     "Table",
     "against",
     "answers",
+    "assignment",
     "bars",
     "breakeven",
     "by_temperature",

@@ -219,6 +219,22 @@ def points(
 
 
 @styled
+def assignment(before: Sequence[float], after: Sequence[float]) -> Figure:
+    """Weights above, what each becomes below, and the way between; zero has its own colour.
+
+    Args:
+        before, after: as many numbers each.
+    """
+    figure, axes = new_figure(height=3.4)
+    for w, level in zip(before, after, strict=True):
+        shade = colour("components" if level else "zero")
+        axes.plot([w, level], [1, 0], color=shade, linewidth=0.8, alpha=0.5)
+    axes.set(xlabel="weight", xlim=LIMITS, yticks=(0, 1), yticklabels=("after", "before"))
+    axes.grid(axis="y", visible=False)
+    return figure
+
+
+@styled
 def pixels(counts: Tensor | np.ndarray, label: str) -> Figure:
     """One number per input pixel, 28 × 28, as a picture with a scale; pixels of zero stay empty."""
     figure, axes = new_figure(width=5.6, height=4.6)

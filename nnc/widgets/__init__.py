@@ -3,6 +3,7 @@
 from nnc.widgets.digit import Digit
 from nnc.widgets.front import Front
 from nnc.widgets.prior import Prior
+from nnc.widgets.quantise import Quantise
 from nnc.widgets.temperature import Temperature
 
-__all__ = ["Digit", "Front", "Prior", "Temperature"]
+__all__ = ["Digit", "Front", "Prior", "Quantise", "Temperature"]

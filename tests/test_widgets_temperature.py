@@ -75,9 +75,3 @@ def test_it_has_a_view_and_a_still_picture():
 def test_what_does_not_go_together_is_refused(traits):
     with pytest.raises(traitlets.TraitError):
         widget(**traits)
-
-
-def test_the_module_is_small_and_loads_nothing():
-    text = MODULE.read_text()
-    assert len(text) < 20_000
-    assert "http" not in text

@@ -2,15 +2,20 @@
 
 A record is ``<recipe>.json`` with the keys
 
-``recipe``       name of the recipe
-``settings``     every setting of the runs
-``dataset``      ``name``, ``fingerprint`` (SHA-256 over pixels and labels), and the number of
-                 images used to ``train``, for ``validation`` and to ``test``
-``environment``  versions, device, number of threads, commit
-``runs``         per seed: ``seed``; ``metrics`` (accuracies and sparsity as fractions, sizes in
-                 bytes); ``history`` (per stage a row per epoch); ``file`` (the stored network,
-                 relative to this folder, or null where it is too large) and its ``sha256``;
-                 ``extras`` (other files, of seed 0 alone); ``seconds``
+``recipe``
+    name of the recipe
+``settings``
+    every setting of the runs
+``dataset``
+    ``name``, ``fingerprint`` (SHA-256 over pixels and labels), and the number of images used to
+    ``train``, for ``validation`` and to ``test``
+``environment``
+    versions, device, number of threads, commit
+``runs``
+    per seed: ``seed``; ``metrics`` (accuracies and sparsity as fractions, sizes in bytes);
+    ``history`` (per stage a row per epoch); ``file`` (the stored network, relative to this folder,
+    or null where it is too large) and its ``sha256``; ``extras`` (other files, of seed 0 alone);
+    ``seconds``
 
 Beside it, ``<recipe>/`` holds the files, and ``<recipe>.trials.json`` the trials of its search.
 """

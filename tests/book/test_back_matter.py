@@ -33,7 +33,7 @@ def public(name: str) -> set[str]:
     names = getattr(module, "__all__", None) or [
         key for key, value in vars(module).items() if getattr(value, "__module__", "") == name
     ]
-    documented = (inspect.isfunction, inspect.isclass)
+    documented = (inspect.isroutine, inspect.isclass, lambda one: hasattr(one, "__wrapped__"))
     return {
         f"{name}.{key}"
         for key in names
@@ -86,7 +86,7 @@ def test_the_exercises_of_a_chapter_are_found(path: Path) -> None:
     notebook = nbformat.read(path, as_version=4)
     cells = back_matter.exercises(notebook)
     questions = [cell.source for cell in cells if cell.cell_type == "markdown"]
-    assert len(questions) >= 3
+    assert len(questions) >= 2
     assert [int(question[2]) for question in questions] == list(range(1, len(questions) + 1))
     assert not any(cell.source for cell in cells if cell.cell_type == "code")
 

@@ -31,7 +31,7 @@ ROOT = Path(__file__).resolve().parent.parent
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 VOLATILE = ("execution", "ExecuteTime", "collapsed", "scrolled")
 STATE = "application/vnd.jupyter.widget-state+json"
-ADDRESS = re.compile(r"\b0x[0-9a-f]{6,}")
+ADDRESS = re.compile(r"(?<= at )0x[0-9a-f]{6,}")  # as Python shows objects; not any number
 
 
 def documents() -> list[str]:

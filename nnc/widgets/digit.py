@@ -38,7 +38,8 @@ _CSS = """
 .nnc-digit .first{font-weight:700}
 .nnc-digit .track{border-left:1px solid var(--baseline);
  background:linear-gradient(90deg,transparent calc(100% - 1px),var(--grid) 0) 0/25% 100%}
-.nnc-digit .length{display:block;height:8px;margin:1px 0;min-width:1px;background:var(--tone)}
+.nnc-digit .length{display:block;width:0;height:8px;margin:1px 0;min-width:1px;
+ background:var(--tone)}
 .nnc-digit .n0{--tone:var(--student)}
 .nnc-digit .n1{--tone:var(--teacher)}
 .nnc-digit .number{font-variant-numeric:tabular-nums;font-size:14px;white-space:nowrap}

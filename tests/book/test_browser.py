@@ -74,6 +74,7 @@ def typeset(page: Page) -> None:
 def figures_stand(page: Page) -> None:
     """Wait until every interactive figure of a page has taken the place of its picture."""
     page.wait_for_function("() => !document.querySelector('.widget-fallback')")
+    page.wait_for_function("() => !document.body.innerText.includes('Decoding the files')")
 
 
 def check(page: Page, faults: list[str]) -> None:
@@ -81,6 +82,7 @@ def check(page: Page, faults: list[str]) -> None:
     assert faults == []
     assert page.locator("h1").count() >= 1
     assert page.locator("mjx-merror").count() == 0
+    assert page.get_by_text("not a readable .sws file").count() == 0
     assert page.locator(".math:has(mjx-container)").count() == page.locator(".math").count()
     overflow = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
     assert overflow <= 0, "the page scrolls sideways"

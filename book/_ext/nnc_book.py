@@ -84,7 +84,15 @@ def describe(
         f'\n<meta name="description" content="{escape(words)}" />'
         f'\n<meta property="og:title" content="{escape(title)}" />'
         f'\n<meta property="og:description" content="{escape(words)}" />'
+        f'\n<meta property="og:image" content="{escape(home(app))}_static/result.png" />'
+        '\n<meta name="twitter:card" content="summary_large_image" />'
     )
+
+
+def home(app: Sphinx) -> str:
+    """Where the repository's Pages stand: previews need a whole address, and no other part does."""
+    *_, owner, name = str(app.config.html_theme_options["repository_url"]).rstrip("/").split("/")
+    return f"https://{owner}.github.io/{name}/"
 
 
 def mend_citations(

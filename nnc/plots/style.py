@@ -142,6 +142,7 @@ FIGURE_CSS = f"""
 .nnc-figure svg text{{fill:var(--weights);font-size:13px}}
 .nnc-figure svg .middle{{text-anchor:middle}}
 .nnc-figure svg .end{{text-anchor:end}}
+.nnc-figure .row>*{{padding:0}}
 .nnc-figure .grid{{stroke:var(--grid);fill:none}}
 .nnc-figure .status{{min-height:3em;margin:4px 0 10px}}
 .nnc-figure .table{{max-height:22em;margin-top:10px;overflow:auto}}

@@ -179,7 +179,8 @@ def begin(settings: Any, job: Job, build: Build) -> tuple[Task, nn.Module, dict[
 def run_quantised(settings: Coarse, job: Job) -> Outcome:
     """No pruning: k-means at several widths, each trained on with the assignment frozen.
 
-    The network kept is that of the first width; figures of each carry it, ``test_accuracy_4``.
+    The network kept is that of the first width, of seed 0 alone; figures of each width carry it,
+    ``test_accuracy_4``.
     """
     task, model, history = begin(settings, job, LeNet300100)
     stages = Stages(settings, job, task, "lenet300-quantised")

@@ -183,7 +183,7 @@ NOWHERE = """<!doctype html>
 @media (prefers-color-scheme:dark){body{color:#e8ecef;background:#14181c}a{color:#8cc8f2}}</style>
 </head><body><main><h1>There is no such page</h1>
 <p>The address may be old, or mistyped. Everything in this book can be reached from
-<a id="start" href="/">its first page</a>.</p></main>
+<a id="start" href="index.html">its first page</a>.</p></main>
 <script>
 const parts = location.pathname.split("/book/");
 if (parts.length > 1) document.getElementById("start").href = `${parts[0]}/book/index.html`;

@@ -74,7 +74,7 @@ def typeset(page: Page) -> None:
 def figures_stand(page: Page) -> None:
     """Wait until every interactive figure of a page has taken the place of its picture."""
     page.wait_for_function("() => !document.querySelector('.widget-fallback')")
-    page.wait_for_function("() => !document.body.innerText.includes('Decoding the files')")
+    page.wait_for_function("() => !document.body?.innerText.includes('Decoding the files')")
 
 
 def check(page: Page, faults: list[str]) -> None:

@@ -33,8 +33,8 @@ def test_stored_networks_reach_their_accuracy_on_the_real_test_set(recipe):
         pytest.skip("the record's data set is not here; set NNC_DATA to check accuracies too")
 
 
-# Teachers, and a counterpart that took too long: the pages say that each is one run.
-ONE_RUN = {"vgg13", "lenet5-shifted", "mini-vgg-sws"}
+# Teachers: the pages say that each is one run.
+ONE_RUN = {"vgg13", "lenet5-shifted"}
 
 
 @each_record

@@ -6,32 +6,30 @@ nbclient and ipykernel to run notebooks with): ``ENVIRONMENT/bin/python scripts/
 
 from __future__ import annotations
 
-import shutil
 import sys
 import tempfile
 from pathlib import Path
 
 import nbformat
-from nbclient import NotebookClient
-
-ROOT = Path(__file__).resolve().parent.parent
+from notebooks import chapters, execute
 
 
-def run(path: Path, folder: str) -> None:
-    """Execute a copy of one chapter in a folder that holds nothing else."""
-    copied = Path(shutil.copy(path, folder))
-    book = nbformat.read(copied, as_version=4)
+def run(path: Path, folder: str) -> str:
+    """Execute a copy of one chapter in a folder that holds nothing else; says what went wrong."""
+    copied = Path(folder, path.name)
+    book = nbformat.read(path, as_version=4)
     check = "import nnc; assert 'site-packages' in nnc.__file__, nnc.__file__"
     book.cells.append(nbformat.v4.new_code_cell(check))
-    NotebookClient(book, timeout=180, resources={"metadata": {"path": folder}}).execute()
+    nbformat.write(book, copied)
+    return execute(copied, copied)
 
 
 def main() -> None:
     """Run all, or those that are named."""
-    paths = [Path(name) for name in sys.argv[1:]] or sorted((ROOT / "book").glob("*.ipynb"))
-    for path in paths:
+    for path in [Path(name) for name in sys.argv[1:]] or chapters():
         with tempfile.TemporaryDirectory() as folder:
-            run(path, folder)
+            if problem := run(path, folder):
+                raise SystemExit(f"{path.stem}: {problem}")
         print(f"{path.stem}: runs with the installed package alone", flush=True)
 
 

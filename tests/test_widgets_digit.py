@@ -4,7 +4,7 @@ import json
 import pytest
 import torch
 import traitlets
-from test_widgets import run_node
+from test_widgets import module_of, run_node
 
 from nnc import data, records
 from nnc.storage import StorageError
@@ -21,9 +21,7 @@ def digits():
 
 @pytest.fixture
 def module(tmp_path):
-    path = tmp_path / "digit.js"
-    path.write_text(Digit._esm)
-    return path.as_uri()
+    return module_of(Digit, tmp_path)
 
 
 def make(digits, count=3, **traits):

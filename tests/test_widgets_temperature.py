@@ -1,17 +1,14 @@
 import base64
 import json
-from pathlib import Path
 
 import pytest
 import torch
 import traitlets
-from test_widgets import run_node
+from test_widgets import module_of, run_node
 
 import nnc
-import nnc.widgets
 from nnc.widgets import Temperature
 
-MODULE = Path(nnc.widgets.__file__).with_name("temperature.js")
 ROWS = [[0.0, 1.0, -2.0], [1e4, -1e4, 0.0], [3.0, 3.0, 3.0], [700.0, 699.0, -700.0]]
 
 
@@ -21,9 +18,9 @@ def widget(**traits):
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 4.0, 100.0])
-def test_the_page_computes_what_python_computes(temperature):
+def test_the_page_computes_what_python_computes(temperature, tmp_path):
     found = run_node(f"""
-        const {{ softTargets, entropy }} = await import("{MODULE.as_uri()}");
+        const {{ softTargets, entropy }} = await import("{module_of(Temperature, tmp_path)}");
         const rows = {json.dumps(ROWS)}.map((z) => {{
             const p = softTargets(z, {temperature});
             return [...p, entropy(p)];
@@ -37,9 +34,10 @@ def test_the_page_computes_what_python_computes(temperature):
     )
 
 
-def test_places_of_the_slider_and_small_numbers():
+def test_places_of_the_slider_and_small_numbers(tmp_path):
     found = run_node(f"""
-        const {{ temperatureAt, placeOf, shown }} = await import("{MODULE.as_uri()}");
+        const {{ temperatureAt, placeOf, shown }} =
+            await import("{module_of(Temperature, tmp_path)}");
         const places = [0, 50, 200].map((place) => placeOf(temperatureAt(place)));
         const texts = [1, 0.25, 0.00051, 0.0002, 3e-12, 0].map(shown);
         console.log(JSON.stringify([places, temperatureAt(0), temperatureAt(200), texts]));

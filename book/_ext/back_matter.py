@@ -7,11 +7,10 @@ A page says where with a comment of its own line, ``% generated: NAME``; the nam
 
 from __future__ import annotations
 
-import json
-import os
 import re
 import subprocess
 from collections.abc import Callable, Iterator
+from functools import cache
 from html import unescape
 from pathlib import Path
 from statistics import fmean
@@ -20,9 +19,11 @@ from typing import Any
 import nbformat
 import yaml
 from docutils.nodes import make_id
+from nnc_book import VIEW, executed
 from sphinx.application import Sphinx
 
-VIEW = "application/vnd.jupyter.widget-view+json"
+from nnc import records
+
 MARKER = re.compile(r"^% generated: (\w+)$", re.MULTILINE)
 CAPTION = re.compile(r'class="badge-\w+">(\w+)</span>\s*(.*?)</figcaption>', re.DOTALL)
 HEADING = re.compile(r"^#{1,3} (.+)$", re.MULTILINE)
@@ -34,13 +35,13 @@ PATHS = {
 }
 
 
+@cache  # the index of figures and the downloads both read all of them
 def chapters(root: Path) -> dict[str, Any]:
     """Name → notebook of every chapter in reading order, executed copies where they are given."""
     toc = yaml.safe_load((root / "_toc.yml").read_text(encoding="utf-8"))
     names = [entry["file"] for part in toc["parts"] for entry in part["chapters"]]
-    source = Path(os.environ.get("NNC_EXECUTED", root))
     return {
-        Path(name).name: nbformat.read(source / f"{name}.ipynb", as_version=4)
+        Path(name).name: nbformat.read(executed(root, name), as_version=4)
         for name in names
         if (root / f"{name}.ipynb").exists()
     }
@@ -99,15 +100,13 @@ def recipes(root: Path) -> str:
         "| recipe | data set | seeds | minutes a run | torch | commit |",
         "|---|---|---|---|---|---|",
     ]
-    for path in sorted((root / "nnc" / "records").glob("*.json")):
-        record = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(record, dict) or "runs" not in record:
-            continue  # the trials of a search
+    for name in records.names():
+        record = records.read(name)
         where, runs = record["environment"], record["runs"]
         minutes = fmean(run["seconds"] for run in runs) / 60
         seeds = ", ".join(str(run["seed"]) for run in runs)
         lines.append(
-            f"| `{path.stem}` | {record['dataset']['name']} | {seeds} | {minutes:.0f} "
+            f"| `{name}` | {record['dataset']['name']} | {seeds} | {minutes:.0f} "
             f"| {where['torch']} | `{str(where.get('commit') or 'not known')[:10]}` |"
         )
     return "\n".join(lines) + "\n"

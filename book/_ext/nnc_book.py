@@ -24,11 +24,15 @@ VIEW = "application/vnd.jupyter.widget-view+json"
 NO_SCRIPT = "<noscript><p>This figure is interactive and needs JavaScript.</p></noscript>"
 
 
+def executed(root: Path, docname: str) -> Path:
+    """Where a chapter is read from: an executed copy, where the environment names their folder."""
+    return Path(os.environ.get("NNC_EXECUTED", root), f"{docname}.ipynb")
+
+
 def take_executed_copy(app: Sphinx, docname: str, source: list[str]) -> None:
     """Read a chapter from the folder of executed copies, where the environment names one."""
-    folder = os.environ.get("NNC_EXECUTED")
-    if folder and app.env.doc2path(docname).endswith(".ipynb"):
-        source[0] = Path(folder, f"{docname}.ipynb").read_text(encoding="utf-8")
+    if "NNC_EXECUTED" in os.environ and app.env.doc2path(docname).endswith(".ipynb"):
+        source[0] = executed(Path(app.srcdir), docname).read_text(encoding="utf-8")
 
 
 class KeepStaticPicture(SphinxPostTransform):

@@ -134,6 +134,20 @@ FIGURE_CSS = f"""
 .nnc-figure button{{min-width:44px;min-height:44px;padding:0 14px;border:1px solid var(--baseline);
  border-radius:6px;color:inherit;background:transparent;font:inherit;cursor:pointer}}
 .nnc-figure button:hover{{background:var(--grid)}}
+.nnc-figure button[aria-pressed=true]{{background:var(--grid);font-weight:600}}
+.nnc-figure fieldset{{display:flex;flex-wrap:wrap;gap:4px;margin:8px 0;padding:0;border:0;
+ min-width:0}}
+.nnc-figure legend{{padding:0 0 4px;font-size:1em}}
+.nnc-figure label:has(input[type=radio]){{flex:none;position:relative;min-width:44px;
+ min-height:44px;cursor:pointer}}
+.nnc-figure label input[type=radio]{{position:absolute;inset:0;width:100%;height:100%;margin:0;
+ opacity:0;cursor:pointer}}
+.nnc-figure input[type=radio]+:is(img,canvas){{width:48px;height:48px;margin:0;
+ image-rendering:pixelated;border-radius:4px;border:3px solid transparent;background:none}}
+.nnc-figure input[type=radio]:focus-visible+*{{outline:3px solid var(--zero);outline-offset:1px}}
+.nnc-figure .track{{border-left:1px solid var(--baseline);
+ background:linear-gradient(90deg,transparent calc(100% - 1px),var(--grid) 0) 0/25% 100%}}
+.nnc-figure .number{{font-variant-numeric:tabular-nums;font-size:14px;white-space:nowrap}}
 .nnc-figure label{{display:flex;flex:1 1 230px;gap:10px;align-items:center;margin:0}}
 .nnc-figure label span{{flex:none;min-width:8em}}
 .nnc-figure input[type=range]{{flex:1;min-width:90px;height:44px;margin:0;accent-color:var(--zero)}}

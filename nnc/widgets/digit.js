@@ -36,13 +36,6 @@ export function logitsOf(layers, pixels) {
   );
 }
 
-export function softmax(logits) {
-  const top = Math.max(...logits);
-  const parts = logits.map((value) => Math.exp(value - top));
-  const sum = parts.reduce((total, part) => total + part, 0);
-  return parts.map((part) => part / sum);
-}
-
 /** The smallest box around what is drawn: left, top, size of the longer side; null if nothing is. */
 function boxOf(ink, side) {
   let [left, right, top, bottom] = [side, -1, side, -1];
@@ -117,8 +110,6 @@ function paint(canvas, pixels) {
 
 // The figure
 
-let figures = 0; // radio buttons of one figure share a name that no other has
-
 function render({ model, el }) {
   const names = model.get("names");
   const files = model.get("files").map(bytesOf);
@@ -127,8 +118,8 @@ function render({ model, el }) {
   let networks = null; // decoded after the figure is first shown
   let last = null; // the pen's last place while it is down
 
-  const root = add(el, "div", { class: "nnc-figure nnc-digit", role: "group" });
-  root.setAttribute("aria-label", "Interactive figure: draw a digit");
+  const change = changing(model);
+  const root = figureIn(el, "digit", "draw a digit");
   const desk = add(root, "div", { class: "desk" });
   const left = add(desk, "div");
   const pad = add(left, "canvas", { class: "pad", width: PAD, height: PAD, role: "img" });
@@ -139,22 +130,20 @@ function render({ model, el }) {
   const bar = add(root, "div", { class: "bar" });
   button(bar, "Clear", () => {
     wipe();
-    change(Array(SIDE * SIDE).fill(0));
+    change({ image: Array(SIDE * SIDE).fill(0) });
   });
 
-  const choice = add(root, "fieldset");
-  add(choice, "legend", {}, "Draw above, or choose a digit, named by its label");
-  const group = `nnc-digit-${(figures += 1)}`;
-  const radios = digits.map((pixels, index) => {
-    const holder = add(choice, "label", { title: labels[index] });
-    const input = add(holder, "input", { type: "radio", name: group, value: index });
-    input.setAttribute("aria-label", `digit ${index + 1}, a ${labels[index]}`);
-    input.onchange = () => {
-      wipe();
-      change([...pixels]);
-    };
-    paint(add(holder, "canvas", { width: SIDE, height: SIDE }), pixels);
-    return input;
+  const things = labels.map((label, index) => ({
+    title: label,
+    spoken: `digit ${index + 1}, a ${label}`,
+  }));
+  const choice = "Draw above, or choose a digit, named by its label";
+  const radios = radioButtons(root, choice, things, (index) => {
+    wipe();
+    change({ image: [...digits[index]] });
+  });
+  radios.forEach(({ holder }, index) => {
+    paint(add(holder, "canvas", { width: SIDE, height: SIDE }), digits[index]);
   });
 
   const legend = add(root, "ul");
@@ -168,11 +157,6 @@ function render({ model, el }) {
   });
   const status = add(root, "p", { class: "status", role: "status" }, "Decoding the files …");
   const table = tableBelow(root, "Logits and probabilities");
-
-  function change(image) {
-    model.set("image", image);
-    model.save_changes();
-  }
 
   const pen = pad.getContext("2d", { willReadFrequently: true });
   const wipe = () => pen.clearRect(0, 0, PAD, PAD);
@@ -192,7 +176,8 @@ function render({ model, el }) {
     pen.stroke();
     last = to;
     const { data } = pen.getImageData(0, 0, PAD, PAD);
-    change(centred(Array.from({ length: PAD * PAD }, (_, i) => data[4 * i + 3]), PAD));
+    const ink = Array.from({ length: PAD * PAD }, (_, i) => data[4 * i + 3]);
+    change({ image: centred(ink, PAD) });
   }
 
   pad.onpointerdown = (event) => {
@@ -220,8 +205,9 @@ function render({ model, el }) {
     const image = model.get("image");
     paint(seen, image);
     const same = (pixels) => pixels.every((value, i) => value === image[i]);
-    radios.forEach((radio, index) => (radio.checked = same(digits[index])));
-    if (networks) answer(image, radios.findIndex((radio) => radio.checked));
+    const chosen = digits.findIndex(same);
+    radios.forEach(({ input }, index) => (input.checked = index === chosen));
+    if (networks) answer(image, chosen);
   }
 
   function answer(image, chosen) {
@@ -248,9 +234,7 @@ function render({ model, el }) {
     fill(table, ["digit", ...names.flatMap((name) => [`logit, ${name}`, "probability"])], rows);
   }
 
-  const later = soon(draw);
-  model.on("change:image", later);
-  draw();
+  const end = follow(model, ["image"], draw);
   const timer = setTimeout(() => {
     try {
       networks = files.map(layersOf);
@@ -262,7 +246,7 @@ function render({ model, el }) {
   });
   return () => {
     clearTimeout(timer);
-    model.off("change:image", later);
+    end();
   };
 }
 

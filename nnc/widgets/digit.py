@@ -24,25 +24,14 @@ _CSS = """
 .nnc-digit .seen{width:140px;height:140px;image-rendering:pixelated;background:#000;
  border-radius:4px}
 .nnc-digit .seen+p{max-width:140px;margin:4px 0 0;font-size:14px}
-.nnc-digit fieldset{display:flex;flex-wrap:wrap;gap:4px;margin:8px 0;padding:0;border:0;min-width:0}
-.nnc-digit legend{padding:0 0 4px;font-size:1em}
-.nnc-digit fieldset label{flex:none;position:relative;width:48px;height:48px;cursor:pointer}
-.nnc-digit fieldset input{position:absolute;inset:0;width:100%;height:100%;margin:0;opacity:0;
- cursor:pointer}
-.nnc-digit fieldset canvas{width:48px;height:48px;image-rendering:pixelated;border-radius:4px;
- border:3px solid transparent;background:#000}
 .nnc-digit input:checked+canvas{border-color:var(--student)}
-.nnc-digit input:focus-visible+canvas{outline:3px solid var(--zero);outline-offset:1px}
 .nnc-digit .row{display:grid;grid-template-columns:1.2em 1fr 7.4em;gap:8px;height:26px;
  align-items:center;line-height:1}
 .nnc-digit .first{font-weight:700}
-.nnc-digit .track{border-left:1px solid var(--baseline);
- background:linear-gradient(90deg,transparent calc(100% - 1px),var(--grid) 0) 0/25% 100%}
 .nnc-digit .length{display:block;width:0;height:8px;margin:1px 0;min-width:1px;
  background:var(--tone)}
 .nnc-digit .n0{--tone:var(--student)}
 .nnc-digit .n1{--tone:var(--teacher)}
-.nnc-digit .number{font-variant-numeric:tabular-nums;font-size:14px;white-space:nowrap}
 .nnc-digit ul{margin:8px 0;padding:0;list-style:none}
 .nnc-digit li:not(.plain)::before{content:"";display:inline-block;width:1em;height:1em;
  margin-right:6px;border-radius:3px;vertical-align:-.12em;background:var(--tone)}

@@ -1,4 +1,12 @@
-// What all figures draw with. Its text stands above each figure's own.
+// What all figures are made with. Its text stands above each figure's own.
+
+/** Numbers as shares that sum to 1, in proportion to their exponentials. */
+function softmax(values) {
+  const top = Math.max(...values);
+  const parts = values.map((value) => Math.exp(value - top));
+  const sum = parts.reduce((total, part) => total + part, 0);
+  return parts.map((part) => part / sum);
+}
 
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -16,10 +24,46 @@ function put(node, attributes) {
   for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
 }
 
+/** The box that holds a figure. */
+function figureIn(el, name, words) {
+  const root = add(el, "div", { class: `nnc-figure nnc-${name}`, role: "group" });
+  root.setAttribute("aria-label", `Interactive figure: ${words}`);
+  return root;
+}
+
+/** How wide a picture can be in a figure, in px. */
+const roomIn = (root) => Math.max(240, Math.min(720, Math.floor(root.clientWidth - 26) || 640));
+
 function button(parent, name, act) {
   const node = add(parent, "button", { type: "button" }, name);
   node.onclick = act;
   return node;
+}
+
+/** A slider with a caption before it. */
+function range(bar, name, low, high, act) {
+  const label = add(bar, "label");
+  const caption = add(label, "span");
+  const limits = { type: "range", min: low, max: high, "aria-label": name };
+  const input = add(label, "input", limits);
+  input.oninput = () => act(Number(input.value));
+  return { input, caption };
+}
+
+let groups = 0; // radio buttons of one figure share a name that no other has
+
+/** Things to choose one of: for each its radio button and the label that holds it. */
+function radioButtons(root, legend, things, act) {
+  const choice = add(root, "fieldset");
+  add(choice, "legend", {}, legend);
+  groups += 1;
+  return things.map(({ title, spoken }, index) => {
+    const holder = add(choice, "label", { title });
+    const attributes = { type: "radio", name: `nnc-${groups}`, value: index, "aria-label": spoken };
+    const input = add(holder, "input", attributes);
+    input.onchange = () => act(index);
+    return { input, holder };
+  });
 }
 
 /** Fill a table: headings, then rows of text or numbers. */
@@ -42,10 +86,27 @@ function tableBelow(root, name) {
   return add(holder, "table");
 }
 
-/** Draw once for several changes at a time, when they are all there. */
-function soon(draw) {
+/** Give traits of a model new values. */
+const changing = (model) => (values) => {
+  for (const [name, value] of Object.entries(values)) model.set(name, value);
+  model.save_changes();
+};
+
+/**
+ * Draw now, and again when one of the traits has changed, or the size of an element where one is
+ * given. Several changes at a time are drawn once. Returns a function that ends it.
+ */
+function follow(model, names, draw, element = null) {
   let waiting = null;
-  return () => {
+  const later = () => {
     waiting ??= Promise.resolve().then(() => draw((waiting = null)));
+  };
+  for (const name of names) model.on(`change:${name}`, later);
+  const watcher = new ResizeObserver(later);
+  if (element) watcher.observe(element);
+  draw();
+  return () => {
+    watcher.disconnect();
+    for (const name of names) model.off(`change:${name}`, later);
   };
 }

@@ -51,8 +51,8 @@ function render({ model, el }) {
   let shown = []; // positions of the points that are shown, from left to right
   let places = [];
 
-  const root = add(el, "div", { class: "nnc-figure nnc-front", role: "group" });
-  root.setAttribute("aria-label", "Interactive figure: error against bytes");
+  const change = changing(model);
+  const root = figureIn(el, "front", "error against bytes");
   const groups = add(root, "fieldset", { class: "groups" });
   add(groups, "legend", {}, "Show");
   series.forEach((group, g) => {
@@ -70,10 +70,8 @@ function render({ model, el }) {
   const picture = add(root, "svg", { role: "img" });
   const status = add(root, "p", { class: "status", role: "status" });
   const bar = add(root, "div", { class: "bar" });
-  const label = add(bar, "label");
-  add(label, "span", {}, "Point by point");
-  const slider = add(label, "input", { type: "range", min: 0, "aria-label": "point" });
-  slider.oninput = () => choose(shown[slider.value]);
+  const { input: slider, caption } = range(bar, "point", 0, 0, (place) => choose(shown[place]));
+  caption.textContent = "Point by point";
   const table = tableBelow(root, "All points that are shown");
 
   function mark(parent, { marker, kind, role }) {
@@ -82,9 +80,7 @@ function render({ model, el }) {
   }
 
   function choose(index) {
-    if (index === undefined || index === model.get("chosen")) return;
-    model.set("chosen", index);
-    model.save_changes();
+    if (index !== undefined) change({ chosen: index });
   }
 
   function draw() {
@@ -93,7 +89,7 @@ function render({ model, el }) {
     slider.disabled = !shown.length;
     slider.max = Math.max(0, shown.length - 1);
     if (shown.length && !shown.includes(model.get("chosen"))) choose(shown[0]);
-    const width = Math.max(240, Math.min(720, Math.floor(root.clientWidth - 26) || 640));
+    const width = roomIn(root);
     const height = Math.max(300, Math.round(width * 0.62));
     picture.replaceChildren();
     put(picture, { viewBox: `0 0 ${width} ${height}`, width, height });
@@ -161,15 +157,7 @@ function render({ model, el }) {
     if (nearest !== undefined && far(nearest) <= NEAR) choose(nearest);
   };
 
-  const later = soon(draw);
-  model.on("change:chosen", later);
-  const watcher = new ResizeObserver(later);
-  watcher.observe(root);
-  draw();
-  return () => {
-    watcher.disconnect();
-    model.off("change:chosen", later);
-  };
+  return follow(model, ["chosen"], draw, root);
 }
 
 export default { render };

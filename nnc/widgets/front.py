@@ -13,8 +13,7 @@ from nnc import plots
 from nnc.widgets.still import WithStill, script
 
 _CSS = """
-.nnc-front .groups{display:flex;flex-wrap:wrap;margin:0 0 4px;padding:0;border:0;min-width:0}
-.nnc-front legend{padding:0;font-size:1em}
+.nnc-front .groups{gap:0;margin:0 0 4px}
 .nnc-front .groups label{flex:none;min-height:44px;margin-right:18px;gap:6px;cursor:pointer}
 .nnc-front .groups label span{min-width:0}
 .nnc-front .groups input{width:20px;height:20px;margin:0;accent-color:var(--zero)}
@@ -53,7 +52,6 @@ class Front(WithStill):
     xlabel = traitlets.Unicode().tag(sync=True)
     ylabel = traitlets.Unicode().tag(sync=True)
     chosen = traitlets.Int(0, min=0).tag(sync=True)
-    palette = traitlets.Dict(plots.PALETTE).tag(sync=True)
 
     def __init__(
         self, series: Sequence[Mapping[str, Any]], xlabel: str, ylabel: str, **traits: Any

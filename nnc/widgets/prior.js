@@ -80,17 +80,8 @@ function render({ model, el }) {
   let drawn = null; // what the last drawing was laid out for
   let grabbed = null; // the handle under the pointer
 
-  const root = add(el, "div", { class: "nnc-figure nnc-prior", role: "group" });
-  root.setAttribute("aria-label", "Interactive figure: a prior over weights");
-
-  const range = (name, low, high, act) => {
-    const label = add(bar, "label");
-    const caption = add(label, "span");
-    const limits = { type: "range", min: low, max: high, "aria-label": name };
-    const input = add(label, "input", limits);
-    input.oninput = () => act(Number(input.value));
-    return { input, caption };
-  };
+  const change = changing(model);
+  const root = figureIn(el, "prior", "a prior over weights");
 
   const bar = add(root, "div", { class: "bar" });
   button(bar, "L2", () => change(L2));
@@ -99,9 +90,9 @@ function render({ model, el }) {
     linear = !linear;
     draw();
   });
-  const number = range("number of components", 1, MOST, resize);
+  const number = range(bar, "number of components", 1, MOST, resize);
   const [least, most] = SHARES.map(logit);
-  const share = range("pi 0, share of the zero component", 0, 200, (value) => {
+  const share = range(bar, "pi 0, share of the zero component", 0, 200, (value) => {
     change({ pi_0: 1 / (1 + Math.exp(-least - ((most - least) * value) / 200)) });
   });
   const legend = add(root, "p", { class: "legend" });
@@ -118,7 +109,7 @@ function render({ model, el }) {
     stop();
     steps = 0;
     change({ weights: start });
-    later();
+    draw();
   });
   const more = button(below, "", () => {
     table.hidden = !table.hidden;
@@ -133,11 +124,6 @@ function render({ model, el }) {
     const count = Math.min(means.length, sigmas.length); // the two may arrive one by one
     const mixture = mixtureOf(means.slice(0, count), sigmas.slice(0, count), model.get("pi_0"));
     return { count, mixture, weights: model.get("weights") };
-  }
-
-  function change(values) {
-    for (const [name, value] of Object.entries(values)) model.set(name, value);
-    model.save_changes();
   }
 
   function resize(count) {
@@ -256,7 +242,7 @@ function render({ model, el }) {
 
   function draw() {
     const { count, mixture, weights } = now();
-    const width = clamp(Math.floor(root.clientWidth - 26) || 640, 240, 720);
+    const width = roomIn(root);
     const wanted = `${count} ${width} ${weights.length}`;
     if (wanted !== drawn) {
       layout(count, width, weights.length);
@@ -446,16 +432,11 @@ function render({ model, el }) {
 
   // Life
 
-  const later = soon(draw);
-  for (const name of names) model.on(`change:${name}`, later);
-  const watcher = new ResizeObserver(later);
-  watcher.observe(root);
   stop();
-  draw();
+  const end = follow(model, names, draw, root);
   return () => {
     stop();
-    watcher.disconnect();
-    for (const name of names) model.off(`change:${name}`, later);
+    end();
   };
 }
 

@@ -53,14 +53,6 @@ export function owner(w, parts, by) {
   return found.indexOf(Math.max(...found));
 }
 
-/** Scores as shares that sum to 1. */
-export function normalised(found) {
-  const top = Math.max(...found);
-  const sizes = found.map((score) => Math.exp(score - top));
-  const sum = sizes.reduce((total, size) => total + size, 0);
-  return sizes.map((size) => size / sum);
-}
-
 // The figure
 
 const text = (value, digits = 3) => Number(value.toFixed(digits)).toString().replace("-", "−");
@@ -71,38 +63,26 @@ function render({ model, el }) {
   const [weights, settings] = [model.get("weights"), model.get("settings")];
   const thresholds = [...new Set(settings.map(({ threshold }) => threshold))];
 
-  const root = add(el, "div", { class: "nnc-figure nnc-quantise", role: "group" });
-  root.setAttribute("aria-label", "Interactive figure: components take weights");
+  const change = changing(model);
+  const root = figureIn(el, "quantise", "components take weights");
   const bar = add(root, "div", { class: "bar" });
   const rules = ["responsibility", "likelihood"].map((by) => {
     const node = button(bar, `By ${by}`, () => change({ by }));
     node.disabled = settings.every((one) => one.by !== by);
     return [by, node];
   });
-  const range = (name, most, act) => {
-    const label = add(bar, "label");
-    const caption = add(label, "span");
-    const input = add(label, "input", { type: "range", min: 0, max: most, "aria-label": name });
-    input.oninput = () => act(Number(input.value));
-    return { input, caption };
-  };
-  const merging = range("threshold of merging", thresholds.length - 1, (i) =>
+  const merging = range(bar, "threshold of merging", 0, thresholds.length - 1, (i) =>
     change({ threshold: thresholds[i] }),
   );
-  const one = range("one weight", 200, (i) => change({ cursor: i / 100 - 1 }));
+  const one = range(bar, "one weight", 0, 200, (i) => change({ cursor: i / 100 - 1 }));
   const picture = add(root, "svg", { role: "img" });
   const status = add(root, "p", { class: "status", role: "status" });
   const table = tableBelow(root, "The components and every setting");
 
-  function change(values) {
-    for (const [name, value] of Object.entries(values)) model.set(name, value);
-    model.save_changes();
-  }
-
   function draw() {
     const [by, threshold, cursor] = ["by", "threshold", "cursor"].map((name) => model.get(name));
     const parts = merge(given, threshold);
-    const width = Math.max(240, Math.min(720, Math.floor(root.clientWidth - 26) || 640));
+    const width = roomIn(root);
     const x = (w) => 16 + ((w + 1) / 2) * (width - 32);
     picture.replaceChildren();
     put(picture, { viewBox: `0 0 ${width} ${Y.bottom + 40}`, width, height: Y.bottom + 40 });
@@ -174,7 +154,7 @@ function render({ model, el }) {
     one.caption.textContent = `w = ${text(cursor, 2)}`;
     one.input.value = Math.round(100 * (cursor + 1));
     const taken = owner(cursor, parts, by);
-    const share = normalised(scores(cursor, parts, by))[taken];
+    const share = softmax(scores(cursor, parts, by))[taken];
     const becomes = taken ? `the component at ${text(parts[taken].mean)}` : "the zero component";
     const goes = `A weight of ${text(cursor, 2)} goes to ${becomes} (share ${text(share, 2)})`;
     const words = `${goes} and becomes ${text(parts[taken].mean)}.`;
@@ -209,16 +189,7 @@ function render({ model, el }) {
     change({ cursor: Math.round(100 * Math.max(-1, Math.min(1, w))) / 100 });
   };
 
-  const later = soon(draw);
-  const names = ["by", "threshold", "cursor"];
-  for (const name of names) model.on(`change:${name}`, later);
-  const watcher = new ResizeObserver(later);
-  watcher.observe(root);
-  draw();
-  return () => {
-    watcher.disconnect();
-    for (const name of names) model.off(`change:${name}`, later);
-  };
+  return follow(model, ["by", "threshold", "cursor"], draw, root);
 }
 
 export default { render };

@@ -29,7 +29,6 @@ _CSS = """
 .nnc-quantise .way.zero{opacity:.16}
 .nnc-quantise .tick{stroke:var(--tone);stroke-width:1.6}
 .nnc-quantise .cursor{stroke:var(--weights);stroke-width:1.6;stroke-dasharray:4 3}
-.nnc-quantise button[aria-pressed=true]{background:var(--grid);font-weight:600}
 .nnc-quantise .title{font-weight:600}
 """
 

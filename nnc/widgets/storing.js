@@ -19,7 +19,7 @@ const field = (group, bits, says, cells = []) => ({ group, bits, says, cells });
 
 /** Zeros that fill the last byte of a run of fields. */
 function filled(fields) {
-  const over = fields.reduce((sum, { bits }) => sum + bits.length, 0) % 8;
+  const over = (8 * bytesOf(fields)) % 8;
   if (!over) return fields;
   const group = fields.at(-1).group;
   return [...fields, field(group, "0".repeat(8 - over), "zeros that fill the byte")];
@@ -121,7 +121,7 @@ function coded(group, symbols, alphabet, name, says, cells) {
     return field(`${group}: table`, digits(s === only ? 1 : length, 5), `${name(s)} ${words}`);
   });
   const data = filled(symbols.map((s, i) => field(`${group}: codes`, codes[s], says[i], cells[i])));
-  const bytes = data.reduce((sum, { bits }) => sum + bits.length, 0) / 8;
+  const bytes = bytesOf(data);
   const count = field(`${group}: codes`, digits(bytes, 8), `the codes take ${bytes} bytes`);
   return [...filled(table), count, ...data.filter(({ bits }) => bits)];
 }
@@ -154,8 +154,8 @@ export const encode = (rows, coder) => CODERS[coder](matrixOf(rows));
 // The figure
 
 function render({ model, el }) {
-  const root = add(el, "div", { class: "nnc-figure nnc-storing", role: "group" });
-  root.setAttribute("aria-label", "Interactive figure: a small matrix as bits");
+  const change = changing(model);
+  const root = figureIn(el, "storing", "a small matrix as bits");
   const bar = add(root, "div", { class: "bar" });
   const choices = Object.keys(CODERS).map((coder) => [
     coder,
@@ -166,17 +166,10 @@ function render({ model, el }) {
   grid.setAttribute("aria-label", "The matrix; press an entry to change it");
   const status = add(root, "p", { class: "status", role: "status" });
   const below = add(root, "div", { class: "bar" });
-  const label = add(below, "label");
-  add(label, "span", {}, "Field by field");
-  const slider = add(label, "input", { type: "range", min: 0, "aria-label": "field" });
-  slider.oninput = () => change({ chosen: Number(slider.value) });
+  const { input: slider, caption } = range(below, "field", 0, 0, (chosen) => change({ chosen }));
+  caption.textContent = "Field by field";
   const stream = add(root, "div");
   const table = tableBelow(root, "All fields");
-
-  function change(values) {
-    for (const [name, value] of Object.entries(values)) model.set(name, value);
-    model.save_changes();
-  }
 
   function turn(r, c) {
     const rows = model.get("matrix").map((row) => [...row]);
@@ -241,11 +234,7 @@ function render({ model, el }) {
     fill(table, ["field", "bits", "says"], fields.map(({ group, bits, says }) => [group, bits, says]));
   }
 
-  const later = soon(draw);
-  const names = ["matrix", "coder", "chosen"];
-  for (const name of names) model.on(`change:${name}`, later);
-  draw();
-  return () => names.forEach((name) => model.off(`change:${name}`, later));
+  return follow(model, ["matrix", "coder", "chosen"], draw);
 }
 
 export default { render };

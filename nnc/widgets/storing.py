@@ -9,14 +9,14 @@ import traitlets
 from matplotlib.figure import Figure
 
 from nnc import plots
-from nnc.storage import csr, huffman, raw, relative
+from nnc.storage import CODERS
 from nnc.widgets.still import WithStill, script
 
 _CODERS = {
-    "raw": raw,
-    "compressed sparse rows": csr,
-    "relative index": relative,
-    "Huffman": huffman,
+    "raw": CODERS["raw"],
+    "compressed sparse rows": CODERS["csr"],
+    "relative index": CODERS["relative"],
+    "Huffman": CODERS["huffman"],
 }
 _MATRIX = [
     [0, 1, 0, 0, 2, 0, 0, 1],
@@ -26,7 +26,6 @@ _MATRIX = [
 ]
 _MOST = 120  # weights: fewer than a number of one byte and of one varint group can count
 _CSS = """
-.nnc-storing button[aria-pressed=true]{background:var(--grid);font-weight:600}
 .nnc-storing .matrix{display:grid;gap:2px;width:max-content;margin:10px 0}
 .nnc-storing .scroll{overflow-x:auto}
 .nnc-storing .matrix button{padding:0;width:44px;font-variant-numeric:tabular-nums}

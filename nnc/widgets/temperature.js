@@ -6,13 +6,9 @@ const FLOOR = 1e-6; // the left end of the logarithmic scale of probabilities
 
 // Mathematics: the same as nnc.soft_targets, to 1e-9
 
-/** softmax(logits / T), with the largest logit taken out. */
-export function softTargets(logits, temperature) {
-  const top = Math.max(...logits);
-  const parts = logits.map((value) => Math.exp((value - top) / temperature));
-  const sum = parts.reduce((total, part) => total + part, 0);
-  return parts.map((part) => part / sum);
-}
+/** softmax(logits / T). */
+export const softTargets = (logits, temperature) =>
+  softmax(logits.map((value) => value / temperature));
 
 /** In bits; a class without probability adds nothing. */
 export function entropy(probabilities) {
@@ -39,50 +35,38 @@ const degrees = (t) => (t < 9.95 ? t.toFixed(1) : t.toFixed(0));
 
 // The figure
 
-let figures = 0; // radio buttons of one figure share a name that no other has
-
 function render({ model, el }) {
   const [classes, logits, labels] = ["classes", "logits", "labels"].map((name) => model.get(name));
   const thumbnails = model.get("thumbnails");
-  const group = `nnc-temperature-${(figures += 1)}`;
   let timer = null;
   let logarithmic = false;
 
-  const root = add(el, "div", { class: "nnc-figure nnc-temperature", role: "group" });
-  root.setAttribute("aria-label", "Interactive figure: soft targets at a temperature");
+  const change = changing(model);
+  const root = figureIn(el, "temperature", "soft targets at a temperature");
 
-  const choice = add(root, "fieldset", { class: thumbnails.length ? "pictures" : "names" });
-  add(choice, "legend", {}, "Image, named by its label");
-  const radios = labels.map((label, index) => {
-    const holder = add(choice, "label", { title: classes[label] });
-    const input = add(holder, "input", { type: "radio", name: group, value: index });
-    input.setAttribute("aria-label", `image ${index + 1}, ${classes[label]}`);
-    input.onchange = () => change({ chosen: index });
-    if (thumbnails.length) {
-      const data = thumbnails[index];
-      add(holder, "img", { alt: "", src: `data:${kindOf(data)};base64,${data}` });
-    } else {
-      add(holder, "span", {}, `${index + 1}: ${classes[label]}`);
-    }
-    return input;
+  const images = labels.map((label, index) => ({
+    title: classes[label],
+    spoken: `image ${index + 1}, ${classes[label]}`,
+  }));
+  const choose = (index) => change({ chosen: index });
+  const radios = radioButtons(root, "Image, named by its label", images, choose);
+  radios.forEach(({ holder }, index) => {
+    const data = thumbnails[index];
+    if (data) add(holder, "img", { alt: "", src: `data:${kindOf(data)};base64,${data}` });
+    else add(holder, "span", {}, `${index + 1}: ${classes[labels[index]]}`);
   });
 
   const bar = add(root, "div", { class: "bar" });
-  const label = add(bar, "label");
-  const caption = add(label, "span");
-  const slider = add(label, "input", { type: "range", min: 0, max: STEPS });
-  slider.setAttribute("aria-label", "temperature");
-  slider.oninput = () => {
+  const { input: slider, caption } = range(bar, "temperature", 0, STEPS, (place) => {
     stop();
-    change({ temperature: temperatureAt(Number(slider.value)) });
-  };
-  const play = add(bar, "button", { type: "button", class: "play" });
-  play.onclick = () => (timer ? stop() : run());
-  const scale = add(bar, "button", { type: "button" }, "Logarithmic scale");
-  scale.onclick = () => {
+    change({ temperature: temperatureAt(place) });
+  });
+  const play = button(bar, "", () => (timer ? stop() : run()));
+  play.className = "play";
+  const scale = button(bar, "Logarithmic scale", () => {
     logarithmic = !logarithmic;
     draw();
-  };
+  });
 
   const chart = add(root, "div", { class: "chart", role: "img" });
   const bars = classes.map((name) => {
@@ -115,16 +99,11 @@ function render({ model, el }) {
     status.setAttribute("aria-live", "polite");
   }
 
-  function change(values) {
-    for (const [name, value] of Object.entries(values)) model.set(name, value);
-    model.save_changes();
-  }
-
   function draw() {
     const t = model.get("temperature");
     const index = model.get("chosen");
     const p = softTargets(logits[index], t);
-    radios[index].checked = true;
+    radios[index].input.checked = true;
     slider.value = placeOf(t);
     slider.setAttribute("aria-valuetext", `temperature ${degrees(t)}`);
     caption.textContent = `T = ${degrees(t)}`;
@@ -162,14 +141,11 @@ function render({ model, el }) {
     fill(table, ["class", "logit", "T = 1", `T = ${degrees(t)}`], classes.map(row));
   }
 
-  const later = soon(draw);
-  const names = ["temperature", "chosen"];
-  for (const name of names) model.on(`change:${name}`, later);
   stop();
-  draw();
+  const end = follow(model, ["temperature", "chosen"], draw);
   return () => {
     stop();
-    for (const name of names) model.off(`change:${name}`, later);
+    end();
   };
 }
 

@@ -13,28 +13,15 @@ from nnc import plots
 from nnc.widgets.still import WithStill, script
 
 _CSS = """
-.nnc-temperature fieldset{display:flex;flex-wrap:wrap;gap:4px;margin:0 0 8px;padding:0;border:0;
- min-width:0}
-.nnc-temperature legend{padding:0 0 4px;font-size:1em}
-.nnc-temperature fieldset label{flex:none;position:relative;min-width:44px;min-height:44px;
- display:flex;align-items:center;cursor:pointer}
-.nnc-temperature fieldset input{position:absolute;inset:0;width:100%;height:100%;margin:0;
- opacity:0;cursor:pointer}
-.nnc-temperature img{width:48px;height:48px;margin:0;image-rendering:pixelated;border-radius:4px;
- border:3px solid transparent;background:none}
 .nnc-temperature input:checked+img{border-color:var(--teacher)}
 .nnc-temperature input:checked+span{text-decoration:underline;font-weight:600}
-.nnc-temperature input:focus-visible+*{outline:3px solid var(--zero);outline-offset:1px}
-.nnc-temperature button[aria-pressed=true]{background:var(--grid)}
 .nnc-temperature .chart{margin:8px 0}
 .nnc-temperature .row{display:grid;grid-template-columns:8.6em 1fr 5.2em;gap:8px;height:24px;
  align-items:center;line-height:1}
 .nnc-temperature .name{text-align:right;white-space:nowrap;overflow:hidden;text-overflow:ellipsis}
 .nnc-temperature .label{font-weight:700}
-.nnc-temperature .track{height:16px;border-left:1px solid var(--baseline);
- background:linear-gradient(90deg,transparent calc(100% - 1px),var(--grid) 0) 0/25% 100%}
+.nnc-temperature .track{height:16px}
 .nnc-temperature .length{display:block;height:100%;background:var(--teacher);min-width:1px}
-.nnc-temperature .number{font-variant-numeric:tabular-nums;font-size:14px;white-space:nowrap}
 .nnc-temperature .status{min-height:4.4em}
 """
 

@@ -23,10 +23,7 @@ def widget_page(widget):
     state = {name: value for name, value in widget.get_state().items() if name[0] != "_"}
     for name in ("layout", "tabbable", "tooltip"):
         state.pop(name, None)
-    state |= {
-        "_esm": str(widget._esm),
-        "_css": str(widget._css),
-    }
+    state |= {"_esm": str(widget._esm), "_css": str(widget._css)}
     model = json.dumps({"state": {"m": {"state": state}}}).replace("</", "<\\/")
     return (
         f'<script type="application/vnd.jupyter.widget-state+json">{model}</script>'

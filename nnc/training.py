@@ -7,6 +7,7 @@ precision and the number of processes come from Accelerate.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +23,9 @@ from nnc.data import Split, as_input
 from nnc.streams import stream
 
 History = list[dict[str, float]]
+
+FLAT = 1e-30
+"""Norm of a gradient that counts as none: the pull beside it is large, and finite."""
 
 
 class Batch(NamedTuple):
@@ -109,7 +113,9 @@ def fit(
 
     Returns:
         One row per epoch: ``epoch`` (from 1), ``loss`` and ``penalty`` (means over its steps),
-        ``seconds``, ``validation_accuracy`` where asked for, and what ``measure`` returned.
+        ``seconds``, ``validation_accuracy`` where asked for, what ``measure`` returned, and with
+        a penalty ``pull``: in the last step, the Euclidean norm of the penalty's gradient as a
+        multiple of the loss's, over the weights that the penalty depends on.
 
     Raises:
         ValueError: an argument is out of range, labels do not fit the logits, or the checkpoint
@@ -152,6 +158,7 @@ def fit(
             for name, value in terms.items():
                 sums[name] += _finite(value, name, epoch, step, checkpoint)
             optimiser.zero_grad(set_to_none=True)
+            pull = _pull(terms, model) if step + 1 == steps else {}
             accelerator.backward(sum(terms.values()))
             optimiser.step()
             if scheduler is not None:
@@ -159,7 +166,7 @@ def fit(
             bar.update()
             sums["seconds"] = time.perf_counter() - began
             if step + 1 == steps:
-                row = _row(epoch, steps, sums, model, validation, measure)
+                row = _row(epoch, steps, sums, model, validation, measure) | pull
                 history.append(row)
                 bar.set_postfix_str(_summary(row))
                 began, sums = time.perf_counter(), dict.fromkeys(sums, 0.0)
@@ -292,6 +299,24 @@ def _terms(
     return terms
 
 
+def _pull(terms: dict[str, Tensor], model: nn.Module) -> dict[str, float]:
+    """How hard the penalty pulls at the weights it depends on, measured by the loss's pull."""
+    penalty = terms.get("penalty")
+    if penalty is None or not penalty.requires_grad:
+        return {}
+    weights = [weight for weight in model.parameters() if weight.requires_grad]
+    of_penalty, of_loss = (
+        torch.autograd.grad(term, weights, retain_graph=True, allow_unused=True)
+        for term in (penalty, terms["loss"])
+    )
+    reached = [pair for pair in zip(of_penalty, of_loss, strict=True) if pair[0] is not None]
+    prior, error = (
+        math.hypot(*(float(gradient.norm()) for gradient in found if gradient is not None))
+        for found in (zip(*reached, strict=True) if reached else ((), ()))
+    )
+    return {"pull": prior / max(error, FLAT)}
+
+
 def _finite(value: Tensor, name: str, epoch: int, step: int, checkpoint: Path | None) -> float:
     number = value.item()
     if not np.isfinite(number):
@@ -323,5 +348,5 @@ def _row(
 
 
 def _summary(row: dict[str, float]) -> str:
-    shown = [name for name in ("loss", "validation_accuracy") if name in row]
+    shown = [name for name in ("loss", "pull", "validation_accuracy") if name in row]
     return ", ".join(f"{name.replace('_', ' ')} {row[name]:.4f}" for name in shown)

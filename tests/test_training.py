@@ -67,6 +67,43 @@ def test_the_penalty_is_added_once_a_step_and_told_the_progress(train):
     assert history[0]["penalty"] == 3.0
 
 
+def test_the_pull_is_the_penaltys_gradient_by_the_losses(train):
+    model, twin = small(), small()
+    weight = twin[1].weight
+    nn.functional.cross_entropy(twin(nnc.as_input(train.images)), train.labels).backward()
+    expected = 3 * weight.norm() / weight.grad.norm()  # of 3 |w|² / 2; the bias is left out
+    history = fit(
+        model,
+        train,
+        epochs=1,
+        batch_size=40,
+        penalty=lambda _: 1.5 * model[1].weight.square().sum(),
+    )
+    assert history[0]["pull"] == pytest.approx(float(expected.detach()), rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("penalty", "loss", "expected"),
+    [
+        ("none", "some", None),
+        ("constant", "some", None),
+        ("elsewhere", "some", 0),
+        ("weights", "flat", 1e30),
+    ],
+)
+def test_a_pull_that_cannot_be_compared_is_finite_or_left_out(train, penalty, loss, expected):
+    model, own = small(), nn.Parameter(torch.ones(()))
+    penalties = {
+        "none": None,
+        "constant": lambda _: torch.tensor(3.0),
+        "elsewhere": lambda _: own,
+        "weights": lambda _: model[1].weight.sum() * 8**-0.5,
+    }
+    losses = {"some": nnc.cross_entropy, "flat": lambda logits, batch: 0 * logits.sum()}
+    rows = fit(model, train, loss=losses[loss], penalty=penalties[penalty])
+    assert rows[-1].get("pull") == (None if expected is None else pytest.approx(expected))
+
+
 def streams():
     numpys = np.random.get_state()[1].tolist()  # noqa: NPY002 - the global one is meant
     return torch.get_rng_state().tolist(), random.getstate(), numpys

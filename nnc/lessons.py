@@ -1,8 +1,9 @@
 """What a chapter needs from the ones before it, made in seconds, so that any chapter opens first.
 
 All of it is trained on the embedded ``mnist-5k`` with one seed; no conclusion about accuracy may
-rest on it. The settings differ from the recorded ones: with n = 4,000 instead of 55,000 the factor
-``tau / n`` pulls about fourteen times harder, and an epoch has 80 steps instead of 429.
+rest on it. The settings differ from the recorded ones: with n = 4,000 instead of 55,000 a tau of
+the same size would pull fourteen times harder, so it is smaller here, and an epoch has 80 steps
+instead of 429.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ def test_places_are_logarithmic_and_ticks_are_round():
         const place = scaleOf([100, 1000, 10000], 0, 300);
         console.log(JSON.stringify({{
             steps: [place(1000) - place(100), place(10000) - place(1000), place(1000)],
-            few: ticksBetween(0.9, 12), many: ticksBetween(90, 2e6), none: ticksBetween(2.1, 4.9),
+            few: ticksBetween(0.9, 12), many: ticksBetween(90, 2e6), fine: ticksBetween(2.1, 4.9),
         }}));
     """)
     first, second, middle = found["steps"]
@@ -32,7 +32,7 @@ def test_places_are_logarithmic_and_ticks_are_round():
     assert first < 150  # room at both ends
     assert found["few"] == [1, 2, 5, 10]
     assert found["many"] == [100, 1000, 10_000, 100_000, 1_000_000]
-    assert found["none"] == []
+    assert found["fine"] == [2.5, 3, 3.5, 4]
 
 
 def test_points_keep_the_order_of_their_groups():

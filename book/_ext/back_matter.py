@@ -59,16 +59,15 @@ def shown_in(notebook: Any) -> Iterator[tuple[str, str, str]]:
         if cell.cell_type == "markdown":
             heading = (HEADING.findall(cell.source) or [heading])[-1]
             continue
+        moving = ""
         for output in cell.get("outputs", []):
             data = output.get("data", {})
-            if VIEW in data:
-                name = data.get("text/plain", "").partition("(")[0]
-                alt = cell.metadata.get("mystnb", {}).get("image", {}).get("alt", "")
-                yield f"interactive: {name}", alt, heading
+            if VIEW in data:  # its caption comes next
+                moving = f"interactive: {data.get('text/plain', '').partition('(')[0]}"
             html = data.get("text/html", "")
             for badge, words in CAPTION.findall(html):
                 kind = "film" if "data-film" in html else "table" if "<table>" in html else "figure"
-                yield f"{kind}, {badge}", unescape(words).strip(), heading
+                yield f"{moving or kind}, {badge}", unescape(words).strip(), heading
 
 
 def figures(root: Path) -> str:
@@ -107,7 +106,7 @@ def recipes(root: Path) -> str:
         seeds = ", ".join(str(run["seed"]) for run in runs)
         lines.append(
             f"| `{name}` | {record['dataset']['name']} | {seeds} | {minutes:.0f} "
-            f"| {where['torch']} | `{str(where.get('commit') or 'not known')[:10]}` |"
+            f"| {where['torch']} | `{str(where.get('commit') or 'not known')[:7]}` |"
         )
     return "\n".join(lines) + "\n"
 

@@ -177,8 +177,8 @@ SHARING = {
             within=0.001,
         ),
         2: Exercise(
-            always("less sparse"),
-            "Without its large share, does the zero component own more or fewer weights?",
+            always("likelihood"),
+            "Which of the two leaves the zero component's large share out?",
         ),
     },
     "storing": {
@@ -219,7 +219,7 @@ SHARING = {
         ),
         3: Exercise(
             lambda: _parameter_ratio(biases=True),
-            "All parameters, divided by those that are not zero.",
+            "All parameters, divided by the weights that are not zero and all biases.",
             ((lambda: _parameter_ratio(biases=False), "Biases are parameters as well."),),
             within=0.005,
         ),

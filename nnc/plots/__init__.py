@@ -18,7 +18,7 @@ from nnc.plots.figures import (
     pull,
 )
 from nnc.plots.film import Film
-from nnc.plots.page import Badge, Picture, Table, caption, png
+from nnc.plots.page import Badge, Caption, Picture, Table, caption, png
 from nnc.plots.schematic import Lesson
 from nnc.plots.storing import bars, levels, narrowing, shares_of, sizes_by_share
 from nnc.plots.students import (
@@ -36,6 +36,7 @@ from nnc.plots.style import FIGURE_CSS, LIMITS, PALETTE, use_style
 
 __all__ = [
     "Badge",
+    "Caption",
     "FIGURE_CSS",
     "Film",
     "LIMITS",

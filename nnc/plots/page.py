@@ -20,8 +20,9 @@ _CSS = """<style>
 :where(.nnc-shown){margin:1em 0}
 .nnc-shown.nnc-shown figcaption{margin:.5em 0 0;color:inherit;text-align:left;
  font-family:inherit;font-weight:400}
-:where(.nnc-shown th,.nnc-shown td){padding:.35em 1.2em .35em 0;border-bottom:1px solid #8886;
- text-align:left;vertical-align:top}
+:where(.nnc-shown th,.nnc-shown td){border-bottom:1px solid #8886;text-align:left;
+ vertical-align:top}
+.nnc-shown.nnc-shown :is(th,td){padding:.35em 1.2em .35em 0}
 :where(.nnc-shown) .number{text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}
 :where(.badge-live,.badge-recorded,.badge-drawn){padding:1px 7px;border-radius:5px;
  font-size:.8em;font-weight:600;color:#fff}
@@ -64,6 +65,22 @@ def png(figure: Figure) -> str:
         few = picture.convert("RGB").quantize(255, dither=Image.Dither.NONE)
     few.save(written, format="png", optimize=True)
     return base64.b64encode(written.getvalue()).decode()
+
+
+@dataclass(frozen=True)
+class Caption:
+    """The line below an interactive figure; shown by itself, right after the figure.
+
+    Args:
+        caption: what the figure shows, on which data, whose result.
+        badge: live, recorded or drawn.
+    """
+
+    caption: str
+    badge: Badge
+
+    def _repr_html_(self) -> str:
+        return f'<figure class="nnc-shown">{caption(self.caption, self.badge)}</figure>'
 
 
 @dataclass(frozen=True)

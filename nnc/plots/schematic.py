@@ -13,7 +13,7 @@ from torch import Tensor
 from nnc.plots.page import caption
 from nnc.plots.style import FIGURE_CSS
 
-_HEIGHT = 62  # pixels of a bar of probability 1
+_HEIGHT = 62  # pixels of the highest bar
 _CSS = """
 .nnc-lesson svg{width:100%;max-width:440px}
 .nnc-lesson .box{fill:none;stroke-width:2;stroke:var(--tone)}
@@ -36,13 +36,16 @@ _CSS = """
 @keyframes nnc-lesson-go{0%{opacity:0;offset-distance:0%}10%,80%{opacity:1}
  100%{opacity:0;offset-distance:100%}}
 """
-_TERMS = ("M164 206 H184 V338 H206", "M164 362 H206", "M273 276 V318")
+_TERMS = ("M90 275 V292 H184 V338 H206", "M164 362 H206", "M273 275 V318")
 _WAYS = ("M180 78 L90 112", "M180 78 L270 112")
+_ANSWERS = ("M90 147 V172", "M270 147 V172")  # from a network to what it says
 
 
 @dataclass(frozen=True, eq=False)
 class Lesson:
     """One image before a teacher and a student, whose answer moves towards two targets.
+
+    The bars of both networks are drawn on one scale, the highest of all at full height.
 
     Args:
         image: uint8, 1 × 28 × 28.
@@ -64,6 +67,11 @@ class Lesson:
 
     def _repr_html_(self) -> str:
         one_hot = [float(c == self.label) for c in range(10)]
+        highest = max(*self.teacher, *self.before, *self.after)
+        teacher, before, after = (
+            [share / highest for share in shares]
+            for shares in (self.teacher, self.before, self.after)
+        )
         return (
             f'<figure class="nnc-shown"><style>{FIGURE_CSS}{_CSS}</style>'
             f'<div class="nnc-figure nnc-lesson"><svg viewBox="0 0 360 424" role="img" '
@@ -71,14 +79,14 @@ class Lesson:
             f'<image x="152" y="20" width="56" height="56" style="image-rendering:pixelated" '
             f'href="data:image/png;base64,{_png(self.image)}"/>'
             '<text x="180" y="14">an image</text>'
-            + "".join(f'<path class="way" d="{way}"/>' for way in _WAYS)
+            + "".join(f'<path class="way" d="{way}"/>' for way in (*_WAYS, *_ANSWERS))
             + "".join(
                 f'<circle class="dot" r="5" style="offset-path:path(\'{way}\')"/>' for way in _WAYS
             )
             + _box("teacher", 20, "teacher")
             + _box("student", 200, "student")
-            + _bars("teacher", 20, 238, self.teacher, self.teacher, "its soft targets")
-            + _bars("student", 200, 238, self.before, self.after, "its answer, learning")
+            + _bars("teacher", 20, 238, teacher, teacher, "its soft targets")
+            + _bars("student", 200, 238, before, after, "its answer, learning")
             + _bars("label", 20, 376, one_hot, one_hot, f"the label: {self.label}")
             + "".join(f'<path class="term" d="{line}"/>' for line in _TERMS)
             + '<rect class="term" x="206" y="318" width="134" height="62" rx="8"/>'

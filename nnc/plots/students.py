@@ -77,10 +77,10 @@ def similarity(matrix: Tensor | np.ndarray, classes: Sequence[str], label: str) 
     figure, axes = new_figure(width=7.4, height=7)
     ramp = LinearSegmentedColormap.from_list("alike", [colour("ground"), colour("teacher")])
     axes.imshow(np.ma.masked_invalid(values), cmap=ramp, vmin=0)
-    middle = np.nanmax(values) / 2
+    dark = 0.66 * np.nanmax(values)  # from where light digits stand out better than dark ones
     for (row, column), value in np.ndenumerate(values):
         if row != column:
-            shade = colour("ground" if value > middle else "weights")
+            shade = colour("ground" if value > dark else "weights")
             axes.text(column, row, f"{value:.0f}", ha="center", va="center", color=shade)
     places = range(len(classes))
     axes.set_xticks(places, classes, rotation=50, ha="right", rotation_mode="anchor")
@@ -244,6 +244,6 @@ def _lines(
 
 def _ticks_of_temperature(axes: Axes) -> None:
     low, high = axes.get_xlim()
-    ticks = [t for t in (0.5, 1, 2, 4, 8, 16, 32, 64, 100) if low <= t <= high]
+    ticks = [t for t in (0.5, 1, 2, 4, 8, 16, 32, 64, 128) if low <= t <= high]
     axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     axes.xaxis.set_minor_locator(NullLocator())

@@ -156,7 +156,9 @@ FIGURE_CSS = f"""
 .nnc-figure svg text{{fill:var(--weights);font-size:13px}}
 .nnc-figure svg .middle{{text-anchor:middle}}
 .nnc-figure svg .end{{text-anchor:end}}
+.nnc-figure .row{{margin:0}}
 .nnc-figure .row>*{{padding:0}}
+.nnc-figure .paper{{{_variables("light")}}}
 .nnc-figure .grid{{stroke:var(--grid);fill:none}}
 .nnc-figure .status{{min-height:3em;margin:4px 0 10px}}
 .nnc-figure .table{{max-height:22em;margin-top:10px;overflow:auto}}
@@ -169,5 +171,5 @@ FIGURE_CSS = f"""
 .nnc-figure summary::before{{content:"▸";margin-right:8px}}
 .nnc-figure details[open] summary::before{{content:"▾"}}
 @media (prefers-reduced-motion:reduce){{.nnc-figure .play{{display:none}}}}
-@media print{{.nnc-figure .bar{{display:none}}}}
+@media print{{.nnc-figure .bar :is(button,input),.nnc-figure summary{{display:none}}}}
 """

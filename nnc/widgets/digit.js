@@ -122,7 +122,7 @@ function render({ model, el }) {
   const root = figureIn(el, "digit", "draw a digit");
   const desk = add(root, "div", { class: "desk" });
   const left = add(desk, "div");
-  const pad = add(left, "canvas", { class: "pad", width: PAD, height: PAD, role: "img" });
+  const pad = add(left, "canvas", { class: "pad paper", width: PAD, height: PAD, role: "img" });
   pad.setAttribute("aria-label", "Draw here with a pointer; with a keyboard, choose a digit below");
   const right = add(desk, "div");
   const seen = add(right, "canvas", { class: "seen", width: SIDE, height: SIDE, role: "img" });
@@ -172,7 +172,7 @@ function render({ model, el }) {
     pen.lineCap = "round";
     pen.beginPath();
     pen.moveTo(...last);
-    pen.lineTo(...to);
+    pen.lineTo(to[0] + 0.01, to[1]); // a line of no length leaves no dot
     pen.stroke();
     last = to;
     const { data } = pen.getImageData(0, 0, PAD, PAD);
@@ -181,13 +181,14 @@ function render({ model, el }) {
   }
 
   pad.onpointerdown = (event) => {
+    if (!leads(event)) return;
     event.preventDefault();
     pad.setPointerCapture(event.pointerId);
     last = place(event);
     stroke(last);
   };
-  pad.onpointermove = (event) => last && stroke(place(event));
-  pad.onpointerup = pad.onpointercancel = () => (last = null);
+  pad.onpointermove = (event) => last && event.isPrimary && stroke(place(event));
+  pad.onpointerup = pad.onpointercancel = (event) => event.isPrimary && (last = null);
 
   /** Sizes are those of the files; the original is every parameter as float32. */
   function describe() {
@@ -225,11 +226,12 @@ function render({ model, el }) {
     status.textContent = chosen < 0 || empty ? words : `The label says ${labels[chosen]}. ${words}`;
     seen.setAttribute("aria-label", empty ? "an empty image" : `the image that ${words}`);
     chart.setAttribute("aria-label", `Probabilities of the ten digits. ${words}`);
-    tabulate(logits, shares);
+    tabulate(logits, shares, empty);
   }
 
-  function tabulate(logits, shares) {
-    const numbers = (digit) => (_, n) => [logits[n][digit], shares[n][digit]].map((v) => v.toFixed(4));
+  function tabulate(logits, shares, empty) {
+    const say = (value) => (empty ? "–" : value.toFixed(4));
+    const numbers = (digit) => (_, n) => [logits[n][digit], shares[n][digit]].map(say);
     const rows = bars.map((_, digit) => [digit, ...names.flatMap(numbers(digit))]);
     fill(table, ["digit", ...names.flatMap((name) => [`logit, ${name}`, "probability"])], rows);
   }

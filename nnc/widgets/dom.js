@@ -50,16 +50,24 @@ function range(bar, name, low, high, act) {
   return { input, caption };
 }
 
-let groups = 0; // radio buttons of one figure share a name that no other has
+/** Whether the reader wants no motion; asked anew, since it may change while a figure plays. */
+const calm = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
+
+/** The main button of a mouse, the first finger, a pen. */
+const leads = (event) => event.isPrimary && event.button <= 0;
+
+/** "1 point", "2 points". */
+const counted = (number, name) => `${number} ${name}${number === 1 ? "" : "s"}`;
 
 /** Things to choose one of: for each its radio button and the label that holds it. */
 function radioButtons(root, legend, things, act) {
   const choice = add(root, "fieldset");
   add(choice, "legend", {}, legend);
-  groups += 1;
+  // A name that no other figure has: each has its own copy of this text, so counting will not do.
+  const group = `nnc-${Math.random().toString(36).slice(2)}`;
   return things.map(({ title, spoken }, index) => {
     const holder = add(choice, "label", { title });
-    const attributes = { type: "radio", name: `nnc-${groups}`, value: index, "aria-label": spoken };
+    const attributes = { type: "radio", name: group, value: index, "aria-label": spoken };
     const input = add(holder, "input", attributes);
     input.onchange = () => act(index);
     return { input, holder };

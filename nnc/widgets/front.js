@@ -23,11 +23,13 @@ export function scaleOf(values, from, to) {
   return Object.assign(place, { low: Math.exp(low), high: Math.exp(high) });
 }
 
-/** Round numbers between two values: powers of ten, with 2 and 5 of each where they are few. */
+const FINE = [1, 1.2, 1.4, 1.6, 1.8, 2, 2.5, 3, 3.5, 4, 5, 6, 7, 8, 9];
+
+/** Round numbers between two values: powers of ten, and more between them where they are few. */
 export function ticksBetween(low, high) {
   const powers = [];
   for (let p = Math.floor(Math.log10(low)); p <= Math.log10(high); p++) powers.push(p);
-  const steps = high / low > 300 ? [1] : [1, 2, 5];
+  const steps = high / low > 300 ? [1] : high / low > 8 ? [1, 2, 5] : FINE;
   return powers
     .flatMap((p) => steps.map((step) => Number((step * 10 ** p).toPrecision(3))))
     .filter((tick) => tick >= low && tick <= high);
@@ -42,6 +44,12 @@ export function pointsOf(series) {
 
 // The figure
 
+/** "error 2.4 %" for a label "error, %", "4,304 bytes" for one that is only a unit. */
+function measured(label, value) {
+  const [name, unit] = label.split(", ");
+  return unit ? `${name} ${plain(value)} ${unit}` : `${plain(value)} ${name}`;
+}
+
 const plain = (value) => Number(value.toPrecision(4)).toLocaleString("en");
 
 function render({ model, el }) {
@@ -52,7 +60,9 @@ function render({ model, el }) {
   let places = [];
 
   const change = changing(model);
-  const root = figureIn(el, "front", "error against bytes");
+  const title = model.get("title");
+  const root = figureIn(el, "front", `error against bytes, ${title}`);
+  add(root, "p", { class: "title" }, title);
   const groups = add(root, "fieldset", { class: "groups" });
   add(groups, "legend", {}, "Show");
   series.forEach((group, g) => {
@@ -68,10 +78,10 @@ function render({ model, el }) {
     add(label, "span", {}, group.label);
   });
   const picture = add(root, "svg", { role: "img" });
-  const status = add(root, "p", { class: "status", role: "status" });
   const bar = add(root, "div", { class: "bar" });
   const { input: slider, caption } = range(bar, "point", 0, 0, (place) => choose(shown[place]));
   caption.textContent = "Point by point";
+  const status = add(root, "p", { class: "status", role: "status" });
   const table = tableBelow(root, "All points that are shown");
 
   function mark(parent, { marker, kind, role }) {
@@ -93,8 +103,9 @@ function render({ model, el }) {
     const height = Math.max(300, Math.round(width * 0.62));
     picture.replaceChildren();
     put(picture, { viewBox: `0 0 ${width} ${height}`, width, height });
-    const across = scaleOf(points.map(({ x }) => x), EDGE.left, width - EDGE.right);
-    const up = scaleOf(points.map(({ y }) => y), height - EDGE.bottom, EDGE.top);
+    const seen = shown.length ? shown.map((i) => points[i]) : points;
+    const across = scaleOf(seen.map(({ x }) => x), EDGE.left, width - EDGE.right);
+    const up = scaleOf(seen.map(({ y }) => y), height - EDGE.bottom, EDGE.top);
     axes(across, up, width, height);
     places = points.map(({ x, y }) => [across(x), up(y)]);
     // Results on top: trials and published figures lie below them.
@@ -104,7 +115,11 @@ function render({ model, el }) {
       node.setAttribute("transform", `translate(${places[i].map((v) => v.toFixed(1))})`);
     }
     if (shown.length) name(across, up);
-    else status.textContent = "Nothing is shown.";
+    else {
+      status.textContent = "Nothing is shown.";
+      picture.setAttribute("aria-label", "No points are shown");
+      slider.removeAttribute("aria-valuetext");
+    }
     tabulate();
   }
 
@@ -122,7 +137,7 @@ function render({ model, el }) {
       add(picture, "text", { x: EDGE.left - 6, y: up(tick) + 4, class: "end" }, plain(tick));
     }
     const middle = { x: (EDGE.left + width) / 2, y: height - 6, class: "middle" };
-    add(picture, "text", middle, `${xlabel} →, ${ylabel} ↑ (logarithmic)`);
+    add(picture, "text", middle, `${xlabel} →, ${ylabel} ↑ (log scales)`);
   }
 
   /** Say which point is chosen, and show it. */
@@ -133,11 +148,11 @@ function render({ model, el }) {
     const d = `M${EDGE.left} ${py}H${px}V${up(up.low)}`;
     add(picture, "path", { d, class: "guide" });
     add(picture, "circle", { cx: px, cy: py, r: 11, class: "ring" });
-    const words = `${group.label}, ${note}: ${ylabel} ${plain(y)}, ${xlabel} ${plain(x)}`;
+    const words = `${group.label}, ${note}: ${measured(ylabel, y)}, ${measured(xlabel, x)}`;
     status.textContent = `${words}.`;
     slider.value = shown.indexOf(index);
     slider.setAttribute("aria-valuetext", words);
-    picture.setAttribute("aria-label", `${shown.length} points. Chosen: ${words}`);
+    picture.setAttribute("aria-label", `${counted(shown.length, "point")}. Chosen: ${words}`);
   }
 
   function tabulate() {

@@ -13,6 +13,7 @@ from nnc import plots
 from nnc.widgets.still import WithStill, script
 
 _CSS = """
+.nnc-front .title{margin:0 0 6px;font-weight:600}
 .nnc-front .groups{gap:0;margin:0 0 4px}
 .nnc-front .groups label{flex:none;min-height:44px;margin-right:18px;gap:6px;cursor:pointer}
 .nnc-front .groups label span{min-width:0}
@@ -37,7 +38,8 @@ class Front(WithStill):
         series: groups as for ``nnc.plots.points``: each with ``x`` and ``y`` (lists of positive
             numbers), ``label`` and ``kind`` (``"record"``, ``"trial"`` or ``"published"``),
             optionally ``marker`` and ``role``, and besides ``notes``: what to say of each point.
-        xlabel, ylabel: what the axes are, with their units.
+        xlabel, ylabel: what the axes are: ``"name, unit"``, or a unit alone.
+        title: whose points these are; it stands above them.
         chosen: the point that is named, a position among all points of all groups.
 
     Raises:
@@ -51,6 +53,7 @@ class Front(WithStill):
     series = traitlets.List(traitlets.Dict(), minlen=1).tag(sync=True)
     xlabel = traitlets.Unicode().tag(sync=True)
     ylabel = traitlets.Unicode().tag(sync=True)
+    title = traitlets.Unicode().tag(sync=True)
     chosen = traitlets.Int(0, min=0).tag(sync=True)
 
     def __init__(

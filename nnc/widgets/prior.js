@@ -5,6 +5,7 @@ const RANGE = { means: [-0.95, 0.95], sigmas: [0.01, 0.5] }; // how far they can
 const SHARES = [0.05, 0.999]; // of pi_0, on a logit scale
 const MOST = 8; // components
 const SPARE = [0.4, -0.4, 0.7, -0.7, 0.2, -0.2, 0.9]; // where added components appear
+const REST = 0.01; // nats per unit of weight: a pull that counts as none
 const KEYS = { ArrowRight: 1, ArrowUp: 1, PageUp: 5, ArrowLeft: -1, ArrowDown: -1, PageDown: -5 };
 const L2 = { means: [], sigmas: [0.25] };
 const Y = { density: [26, 182], means: 190, sigmas: 234, penalty: [308, 412], row: 448 }; // in px
@@ -54,9 +55,12 @@ export function pull(x, mixture) {
   );
 }
 
-/** One step of gradient descent, short enough for the narrowest component. */
+/** Length of a step for a pull of 1, short enough for the narrowest component. */
+const rateOf = ({ sigmas }) => Math.min(...sigmas) ** 2 / 4;
+
+/** One step of gradient descent. */
 export function step(weights, mixture) {
-  const rate = Math.min(...mixture.sigmas) ** 2 / 4;
+  const rate = rateOf(mixture);
   return weights.map((w) => clamp(w - rate * pull(w, mixture), -LIMIT, LIMIT));
 }
 
@@ -146,19 +150,27 @@ function render({ model, el }) {
     change({ [name]: values });
   }
 
-  function advance() {
+  /** Some steps; true when in the last no weight was pulled anywhere any more. */
+  function advance(count = 1) {
     const { weights, mixture } = now();
-    const next = step(weights, mixture);
-    steps += 1;
+    let [before, next] = [weights, weights];
+    for (let i = 0; i < count; i++) [before, next] = [next, step(next, mixture)];
+    steps += count;
     change({ weights: next });
-    return Math.max(0, ...next.map((w, i) => Math.abs(w - weights[i])));
+    return next.every((w, i) => Math.abs(w - before[i]) < REST * rateOf(mixture));
+  }
+
+  /** Beside a narrow component steps are short, and a wide one needs many: more to a picture. */
+  function stride() {
+    const { sigmas } = now().mixture;
+    return Math.ceil((Math.max(...sigmas) / Math.min(...sigmas)) ** 2 / 4);
   }
 
   function run() {
-    if (matchMedia("(prefers-reduced-motion: reduce)").matches) return;
+    if (calm()) return;
     play.textContent = "Pause";
     status.setAttribute("aria-live", "off"); // not one announcement per step
-    timer = setInterval(() => advance() < 1e-5 && stop(), 60);
+    timer = setInterval(() => (calm() || advance(stride())) && stop(), 60);
   }
 
   function stop() {
@@ -174,6 +186,7 @@ function render({ model, el }) {
   let handles = [];
 
   function layout(count, width, rows) {
+    const at = handles.findIndex(({ node }) => node === document.activeElement);
     picture.replaceChildren();
     legend.replaceChildren();
     for (const key of count === 1 ? ["l2"] : ["zero", "components"])
@@ -193,7 +206,7 @@ function render({ model, el }) {
     const title = (y, words) => add(picture, "text", { x: left, y, class: "title" }, words);
     title(Y.density[0] - 10, "density p(w)");
     title(Y.penalty[0] - 10, "penalty −log p(w), in nats");
-    title(Y.row - 8, "pull on each weight");
+    title(Y.row - 8, "where each weight is moved");
     for (const [y, ...words] of [[Y.means, "mean", "μ"], [Y.sigmas, "width", "σ"]]) {
       add(picture, "rect", { x: left, y: y + 1, width: right - left, height: 42, class: "lane" });
       words.forEach((word, i) =>
@@ -216,6 +229,7 @@ function render({ model, el }) {
     const all = Array.from({ length: count }, (_, j) => j);
     handles = all.slice(1).map((j) => handle("means", j, count));
     handles.push(...all.map((j) => handle("sigmas", j, count)));
+    handles[at]?.node.focus({ preventScroll: true });
   }
 
   function handle(name, j, count) {
@@ -314,7 +328,7 @@ function render({ model, el }) {
     const { means, sigmas } = mixture;
     const inside = points.filter((w) => Math.abs(w) <= RANGE.means[1]);
     const most = Math.max(...inside.map((w) => Math.abs(pull(w, mixture))));
-    const longest = (place.right - place.left) * 0.14;
+    const longest = (place.right - place.left) / 7;
     arrows.replaceChildren();
     weights.forEach((w, i) => {
       const y = Y.row + place.gap * (i + 1);
@@ -367,8 +381,8 @@ function render({ model, el }) {
     status.replaceChildren(`Total penalty of the ${weights.length} weights: `);
     add(status, "strong", {}, `${text(total, 1)} nats`);
     const strongest = Number(parts.most.toPrecision(2));
-    status.append(` after ${steps} step${steps === 1 ? "" : "s"}. `);
-    status.append(`The longest arrow stands for ${strongest} nats per unit of weight.`);
+    status.append(` after ${counted(steps, "step")}. `);
+    status.append(`An arrow of a seventh of the axis is a pull of ${strongest} nats per unit of weight.`);
     const name = count === 1 ? "One Gaussian" : `A mixture of ${count} Gaussians`;
     picture.setAttribute("aria-label", `${name}: density, penalty and pull`);
   }
@@ -376,15 +390,15 @@ function render({ model, el }) {
   function tabulate(mixture, weights) {
     table.replaceChildren();
     const { means, sigmas, proportions } = mixture;
-    const parts = means.map((mean, j) => [j, mean, sigmas[j], proportions[j]]);
+    const parts = means.map((mean, j) => [j, mean, sigmas[j], proportions[j].toPrecision(3)]);
     oneOf("Components", ["j", "mean μ", "width σ", "share π"], parts);
-    const row = weights.map((w) => [w, penalty(w, mixture), -pull(w, mixture)]);
-    oneOf("Weights", ["w", "−log p(w), in nats", "force on w"], row);
+    const row = weights.map((w) => [w, penalty(w, mixture), pull(w, mixture)]);
+    oneOf("Weights", ["w", "−log p(w), in nats", "pull (w moves against it)"], row);
   }
 
   function oneOf(name, headings, rows) {
     const node = add(table, "table");
-    fill(node, headings, rows.map((row) => row.map((value) => text(value, 3))));
+    fill(node, headings, rows.map((row) => row.map((value) => text(Number(value), 6 - 3 * (value > 0.01 || value < -0.01)))));
     node.createCaption().textContent = name;
   }
 
@@ -398,10 +412,11 @@ function render({ model, el }) {
   picture.onpointerdown = (event) => {
     const [px, py] = position(event);
     const lane = py < Y.sigmas ? "means" : py < Y.sigmas + 44 ? "sigmas" : null;
+    const on = event.target.closest(".handle"); // the one on top, where several lie together
     const near = handles
       .filter((one) => one.name === lane && Math.abs(one.at - px) <= 30)
-      .sort((a, b) => Math.abs(a.at - px) - Math.abs(b.at - px))[0];
-    if (!near) return;
+      .sort((a, b) => (b.node === on) - (a.node === on) || Math.abs(a.at - px) - Math.abs(b.at - px))[0];
+    if (!near || !leads(event)) return;
     event.preventDefault();
     picture.setPointerCapture(event.pointerId);
     near.node.focus({ preventScroll: true });
@@ -409,7 +424,8 @@ function render({ model, el }) {
     grabbed = { handle: near, from: px, value: model.get(near.name)[index(near)] };
   };
   picture.onpointermove = (event) => {
-    if (!grabbed) return;
+    if (!event.buttons) grabbed = null; // let go of where nobody saw it
+    if (!grabbed || !event.isPrimary) return;
     const { left, right } = parts.place;
     const moved = ((position(event)[0] - grabbed.from) / (right - left)) * 2 * LIMIT;
     move(grabbed.handle, grabbed.value + moved);
@@ -420,6 +436,7 @@ function render({ model, el }) {
   };
 
   function press(event, handle) {
+    if (event.altKey || event.ctrlKey || event.metaKey) return; // the browser's own
     const { name } = handle;
     const value = model.get(name)[index(handle)];
     const by = KEYS[event.key] * (event.shiftKey ? 5 : 1);

@@ -147,7 +147,7 @@ function render({ model, el }) {
 
   function say(parts, by, threshold, cursor) {
     rules.forEach(([rule, node]) => node.setAttribute("aria-pressed", String(rule === by)));
-    merging.caption.textContent = `merge below ${text(threshold)}`;
+    merging.caption.textContent = `merge below ${text(threshold)} nats`;
     merging.input.value = thresholds.indexOf(threshold);
     const spoken = `components closer than ${threshold} nats are merged`;
     merging.input.setAttribute("aria-valuetext", spoken);
@@ -156,14 +156,15 @@ function render({ model, el }) {
     const taken = owner(cursor, parts, by);
     const share = softmax(scores(cursor, parts, by))[taken];
     const becomes = taken ? `the component at ${text(parts[taken].mean)}` : "the zero component";
-    const goes = `A weight of ${text(cursor, 2)} goes to ${becomes} (share ${text(share, 2)})`;
+    const sure = by === "responsibility" ? ` (responsibility ${share.toFixed(2)})` : "";
+    const goes = `A weight of ${text(cursor, 2)} goes to ${becomes}${sure}`;
     const words = `${goes} and becomes ${text(parts[taken].mean)}.`;
     one.input.setAttribute("aria-valuetext", words.replaceAll("−", "-"));
     status.replaceChildren(`${given.means.length} components become ${parts.length}. `);
     const found = settings.find((row) => row.by === by && row.threshold === threshold);
     if (found) {
       add(status, "strong", {}, `Accuracy ${found.accuracy.toFixed(3)}`);
-      status.append(`, sparsity ${found.sparsity.toFixed(3)}, ${found.levels} levels. `);
+      status.append(`, sparsity ${found.sparsity.toFixed(3)}, ${counted(found.levels, "level")}. `);
     }
     status.append(words);
     const counts = `${parts.length} components after merging, by ${by}`;

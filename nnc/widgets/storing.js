@@ -66,8 +66,9 @@ function headOf(width, count) {
 }
 
 const gapSays = ({ gap, level }) => `gap: skip ${gap} zeros${level ? "" : ", a bridge"}`;
-const levelSays = ({ level }, low) =>
-  level ? `level ${level}, less the lowest, ${low}` : "level 0: this entry only bridges zeros";
+const zeroSays = (gap) => `level 0: ${gap ? "this entry only bridges zeros" : "a zero weight"}`;
+const levelSays = ({ gap, level }, low) =>
+  level ? `level ${level}, less the lowest, ${low}` : zeroSays(gap);
 
 function relative({ levels, low, width }) {
   const cost = (w) => entriesOf(levels, w).length * (w + width);
@@ -134,7 +135,7 @@ function huffman({ levels, low, high }) {
     const values = entries.map(({ level }) => level - low);
     const gap = (s) => `gap ${s}`;
     const level = (s) => `level ${s + low}`;
-    const said = entries.map((one) => levelSays(one, low));
+    const said = entries.map(({ gap, level: l }) => (l ? level(l - low) : zeroSays(gap)));
     return [
       ...headOf(width, entries.length),
       ...coded("gaps", gaps, 2 ** width, gap, entries.map(gapSays), cells),
@@ -164,10 +165,10 @@ function render({ model, el }) {
   const scroll = add(root, "div", { class: "scroll" });
   const grid = add(scroll, "div", { class: "matrix", role: "group" });
   grid.setAttribute("aria-label", "The matrix; press an entry to change it");
-  const status = add(root, "p", { class: "status", role: "status" });
   const below = add(root, "div", { class: "bar" });
   const { input: slider, caption } = range(below, "field", 0, 0, (chosen) => change({ chosen }));
   caption.textContent = "Field by field";
+  const status = add(root, "p", { class: "status", role: "status" });
   const stream = add(root, "div");
   const table = tableBelow(root, "All fields");
 
@@ -217,7 +218,11 @@ function render({ model, el }) {
         add(stream, "p", { class: "run" }, group);
         line = add(stream, "div", { class: "bits" });
       }
-      const node = button(line, one.bits, () => change({ chosen: i }));
+      const node = button(line, one.bits || "–", () => {
+        change({ chosen: i });
+        slider.focus({ preventScroll: true }); // this button is about to be made anew
+      });
+      node.setAttribute("aria-label", `${one.bits || "no bits"}: ${one.says}`);
       node.tabIndex = -1; // the slider goes through them
       if (one.says.startsWith("zeros that fill")) node.className = "padding";
       if (i === chosen) node.classList.add("spoken");

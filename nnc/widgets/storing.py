@@ -27,7 +27,11 @@ _MATRIX = [
 _MOST = 120  # weights: fewer than a number of one byte and of one varint group can count
 _CSS = """
 .nnc-storing .matrix{display:grid;gap:2px;width:max-content;margin:10px 0}
-.nnc-storing .scroll{overflow-x:auto}
+.nnc-storing .scroll{overflow-x:auto;background:
+ linear-gradient(90deg,var(--ground),transparent) 0 0/40px 100% no-repeat local,
+ linear-gradient(270deg,var(--ground),transparent) 100% 0/40px 100% no-repeat local,
+ linear-gradient(90deg,#0005,transparent) 0 0/12px 100% no-repeat scroll,
+ linear-gradient(270deg,#0005,transparent) 100% 0/12px 100% no-repeat scroll}
 .nnc-storing .matrix button{padding:0;width:44px;font-variant-numeric:tabular-nums}
 .nnc-storing .matrix .lit{border:2px solid var(--components);font-weight:700}
 .nnc-storing .spoken{outline:3px solid var(--zero);outline-offset:-3px}

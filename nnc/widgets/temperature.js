@@ -75,12 +75,14 @@ function render({ model, el }) {
     const length = add(add(row, "span", { class: "track" }), "span", { class: "length" });
     return { says, length, number: add(row, "span", { class: "number" }) };
   });
+  const axis = add(add(chart, "div", { class: "row axis" }), "span", { class: "ends" });
+  const [least] = ["", "1"].map((text) => add(axis, "span", {}, text));
   const status = add(root, "p", { class: "status", role: "status" });
   const table = tableBelow(root, "Logits and soft targets");
 
   /** Up to T = 20 and back, one round of 200 pictures. */
   function run() {
-    if (matchMedia("(prefers-reduced-motion: reduce)").matches) return;
+    if (calm()) return;
     let turn = 0;
     play.textContent = "Pause";
     status.setAttribute("aria-live", "off"); // not one announcement per picture
@@ -88,7 +90,7 @@ function render({ model, el }) {
       turn += 1;
       const up = (1 - Math.cos((2 * Math.PI * turn) / 200)) / 2;
       change({ temperature: 20 ** up });
-      if (turn === 200) stop();
+      if (turn === 200 || calm()) stop();
     }, 50);
   }
 
@@ -116,6 +118,7 @@ function render({ model, el }) {
       one.length.style.width = `${100 * (logarithmic ? log : p[c])}%`;
       one.number.textContent = shown(p[c]);
     });
+    least.textContent = logarithmic ? "10⁻⁶ or less" : "0";
     say(p, t, index);
     tabulate(p, t, index);
   }

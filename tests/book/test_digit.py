@@ -108,3 +108,50 @@ def test_a_finger_draws_on_a_phone(page_of):
     for target in page.locator("button, fieldset label, summary").all():
         box = target.bounding_box()
         assert min(box["height"], box["width"]) > 43.99, box
+
+
+def status_after(page, act):
+    act()
+    page.wait_for_timeout(50)
+    return page.locator(".status").inner_text()
+
+
+def test_a_dot_is_ink(page_of):
+    page = page_of()
+    page.get_by_role("button", name="Clear").click()
+    assert status_after(page, page.locator(".pad").click) != "Nothing is drawn."
+
+
+def test_only_the_first_finger_and_the_main_button_draw(page_of):
+    page = page_of()
+    page.get_by_role("button", name="Clear").click()
+    said = status_after(page, lambda: page.locator(".pad").click(button="right"))
+    assert said == "Nothing is drawn."
+    box = page.locator(".pad").bounding_box()
+    page.evaluate("""([x, y]) => {
+        const pad = document.querySelector(".pad");
+        pad.setPointerCapture = () => 0;
+        const send = (kind, isPrimary) => pad.dispatchEvent(new PointerEvent(
+            kind, {clientX: x, clientY: y, isPrimary, button: 0, pointerId: isPrimary ? 1 : 2}));
+        send("pointerdown", false);
+        send("pointermove", false);
+    }""", [box["x"] + 40, box["y"] + 40])  # fmt: skip
+    page.wait_for_timeout(50)
+    assert page.locator(".status").inner_text() == "Nothing is drawn."
+
+
+def test_ink_is_seen_on_its_paper_in_any_theme(page_of):
+    page = page_of()
+    looks = "JSON.stringify(['color', 'backgroundColor'].map((k) => getComputedStyle(pad)[k]))"
+    look = f"(() => {{ const pad = document.querySelector('.pad'); return {looks}; }})()"
+    light = page.evaluate(look)
+    page.evaluate("document.documentElement.dataset.theme = 'dark'")
+    assert page.evaluate(look) == light
+
+
+def test_the_table_of_an_empty_image_is_empty(page_of):
+    page = page_of()
+    page.get_by_role("button", name="Clear").click()
+    page.get_by_text("Show as table").click()
+    cells = page.locator(".table td").all_inner_texts()
+    assert {cell for i, cell in enumerate(cells) if i % 5} == {"–"}

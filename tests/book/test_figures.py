@@ -104,6 +104,50 @@ def test_from_one_gaussian_to_eight_components_and_back(shown):
     assert total(page) == pytest.approx(expected, abs=0.06)
 
 
+def test_keys_of_the_browser_are_left_to_it(shown):
+    page = shown(prior_page())
+    mean = handle(page, "mean of component 2")
+    mean.focus()
+    for keys in ("Control+ArrowRight", "Control+Home", "Meta+ArrowLeft"):
+        page.keyboard.press(keys)
+    assert number(mean.get_attribute("aria-valuenow")) == 0.4
+
+
+def test_a_focused_handle_stays_so_when_the_window_changes(shown):
+    page = shown(prior_page())
+    mean = handle(page, "mean of component 2")
+    mean.focus()
+    page.set_viewport_size({"width": 500, "height": 800})
+    page.wait_for_timeout(100)
+    page.keyboard.press("ArrowRight")
+    page.wait_for_timeout(50)
+    assert number(mean.get_attribute("aria-valuenow")) == 0.42
+
+
+def test_the_handle_on_top_is_the_one_that_is_dragged(shown):
+    page = shown(prior_page(means=[0.5, 0.5], sigmas=[0.05] * 3))
+    box = handle(page, "mean of component 2").locator("circle").last.bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x - 60, y)
+    page.mouse.up()
+    page.wait_for_timeout(50)
+    assert number(handle(page, "mean of component 1").get_attribute("aria-valuenow")) == 0.5
+    assert number(handle(page, "mean of component 2").get_attribute("aria-valuenow")) < 0.45
+
+
+def test_play_ends_beside_a_narrow_component_too(shown):
+    page = shown(prior_page(means=[0.5], sigmas=[0.01, 0.3], weights=[-0.9, 0.005, 0.9]))
+    page.get_by_role("button", name="Play").click()
+    page.get_by_role("button", name="Play").wait_for(timeout=30_000)
+    pulls = Prior(means=[0.5], sigmas=[0.01, 0.3]).mixture()
+    page.get_by_role("button", name="Show as table").click()
+    rows = page.locator(".table table").last.locator("td").all_inner_texts()
+    weights = torch.tensor([number(one) for one in rows[::3]], dtype=torch.float64)
+    assert (pulls.pull(weights).abs() * 0.3**2 < 0.01).all()
+
+
 def test_it_steps_and_plays_only_when_asked(shown):
     page = shown(prior_page())
     before = total(page)
@@ -122,7 +166,7 @@ def test_it_steps_and_plays_only_when_asked(shown):
     found = np.array([number(text) for text in rows]).reshape(24, 3)
     w = torch.tensor(Prior().weights, dtype=torch.float64)
     mixture = Prior().mixture()
-    expected = torch.stack([w, -mixture.log_density(w), -mixture.pull(w)], 1)
+    expected = torch.stack([w, -mixture.log_density(w), mixture.pull(w)], 1)
     np.testing.assert_allclose(found, expected, atol=6e-4)
 
 

@@ -27,7 +27,7 @@ def page_of(shown):
 
 def said_of(point):
     x, y, label, note = point
-    return f"{label}, {note}: error, % {y:g}, bytes {x:,}."
+    return f"{label}, {note}: error {y:g} %, {x:,} bytes."
 
 
 def status(page):
@@ -79,6 +79,7 @@ def test_a_pointer_chooses_the_nearest_and_groups_go_away(page_of):
     for label in ("ours", "theirs"):
         page.get_by_role("checkbox", name=label).uncheck()
     assert status(page) == "Nothing is shown."
+    assert page.locator("svg[role=img]").get_attribute("aria-label") == "No points are shown"
     page.get_by_role("checkbox", name="theirs").check()
     assert status(page) == said_of(POINTS[2])
 

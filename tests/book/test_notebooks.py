@@ -15,6 +15,8 @@ import nbformat
 import pytest
 from notebooks import ROOT, chapters, documents
 
+from nnc import widgets
+
 # The parts that every chapter has, as second-level headings, in this order.
 HEADINGS = [
     "What you will be able to do",
@@ -186,6 +188,25 @@ def test_the_state_of_every_interactive_figure_is_stored(path: Path) -> None:
     views = [output.data[VIEW] for _, output in outputs(path) if VIEW in output.get("data", {})]
     state = read(path).metadata.get("widgets", {}).get(STATE, {}).get("state", {})
     assert [view for view in views if view["model_id"] not in state] == []
+
+
+@each_chapter
+def test_stored_figures_are_the_ones_of_the_package(path: Path) -> None:
+    # Outputs are compared when chapters run, but not the state of what can be moved.
+    state = read(path).metadata.get("widgets", {}).get(STATE, {}).get("state", {})
+    stored = [one["state"] for one in state.values() if "_anywidget_id" in one["state"]]
+    for one in stored:
+        figure = getattr(widgets, one["_anywidget_id"].rpartition(".")[2])
+        assert one["_esm"] == str(figure._esm), "store the outputs anew: make notebooks"
+        assert one["_css"] == str(figure._css), "store the outputs anew: make notebooks"
+
+
+@each_chapter
+def test_every_interactive_figure_has_a_caption(path: Path) -> None:
+    for cell in of_type(path, "code"):
+        found = [output.get("data", {}) for output in cell.get("outputs", [])]
+        moving = sum(VIEW in data for data in found)
+        assert sum("<figcaption>" in data.get("text/html", "") for data in found) >= moving
 
 
 @pytest.mark.parametrize(

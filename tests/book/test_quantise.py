@@ -78,7 +78,7 @@ def check_one_weight(page, w):
     point = torch.tensor([w], dtype=torch.float64)
     owner = int(assign(point, mixture))
     words = said(page).replace("−", "-")
-    share = float(re.search(r"share ([\d.]+)", words)[1])
+    share = float(re.search(r"responsibility ([\d.]+)", words)[1])
     assert f"A weight of {w:g} goes to" in words
     assert words.endswith(f"becomes {mixture.means[owner]:g}.")
     assert share == pytest.approx(mixture.responsibilities(point)[0, owner].item(), abs=0.006)

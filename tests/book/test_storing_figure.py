@@ -70,3 +70,25 @@ def test_a_finger_chooses_a_field_on_a_phone(page_of):
     for target in page.locator("button, summary, input[type=range]").all():
         box = target.bounding_box()
         assert min(box["width"], box["height"]) > 43.99
+
+
+def test_every_field_has_a_name_even_without_bits(page_of):
+    page = page_of()
+    for entry in page.locator(".matrix button").all():
+        if not entry.get_attribute("class"):
+            entry.click()
+    page.get_by_role("button", name="relative index").click()
+    page.wait_for_timeout(20)
+    names = [field.inner_text() for field in page.locator(".bits button").all()]
+    assert "–" in names  # gaps of no bits
+    assert "" not in names
+
+
+def test_the_keys_go_on_from_a_field_that_was_clicked(page_of):
+    page = page_of()
+    page.locator(".bits button").nth(2).click()
+    page.wait_for_timeout(20)
+    slider = page.get_by_role("slider", name="field")
+    assert slider.evaluate("(node) => node === document.activeElement")
+    page.keyboard.press("ArrowRight")
+    assert slider.input_value() == "3"

@@ -134,7 +134,13 @@ class Dataset:
         return digest.hexdigest()
 
 
-def load(name: str | Path, root: Path | str | None = None, *, download: bool = True) -> Dataset:
+def load(
+    name: str | Path,
+    root: Path | str | None = None,
+    *,
+    download: bool = True,
+    progress: bool = True,
+) -> Dataset:
     """Load a data set by name, or any folder of images by class.
 
     ``"mnist-5k"`` is part of the package. The other names are looked for in the folders that
@@ -148,6 +154,7 @@ def load(name: str | Path, root: Path | str | None = None, *, download: bool = T
         root: the folder that holds data sets; unless given, the one that the environment
             variable ``NNC_DATA`` names, then ``~/.cache/nnc``.
         download: whether it may be downloaded.
+        progress: whether to draw a progress bar where decoding images takes more than a second.
 
     Returns:
         The data set, in memory.
@@ -164,10 +171,10 @@ def load(name: str | Path, root: Path | str | None = None, *, download: bool = T
         name = str(name)
         folders = where(name, root)
         found = [folder for folder in folders if not _missing(name, folder)]
-        return _read(name, found[0] if found else _fetch(name, folders, download))
+        return _read(name, found[0] if found else _fetch(name, folders, download), progress)
     if not str(name) or not Path(name).is_dir():
         raise _unknown(name)
-    return _read(Path(name).resolve().name, Path(name))
+    return _read(Path(name).resolve().name, Path(name), progress)
 
 
 def where(name: str, root: Path | str | None = None) -> list[Path]:
@@ -264,7 +271,7 @@ def _load_embedded() -> Dataset:
     return Dataset("mnist-5k", _DIGITS, train, test)
 
 
-def _read(name: str, folder: Path) -> Dataset:
+def _read(name: str, folder: Path, progress: bool) -> Dataset:
     """A named data set or, under any other name, images by class."""
     if name in _IDX_CLASSES:
         classes = _IDX_CLASSES[name]
@@ -272,7 +279,7 @@ def _read(name: str, folder: Path) -> Dataset:
     elif name == "cifar10":
         classes, train, test = readers.read_cifar10(folder)
     else:
-        classes, train, test = readers.read_folder(folder)
+        classes, train, test = readers.read_folder(folder, progress)
     return Dataset(name, classes, Split(*train), Split(*test))
 
 

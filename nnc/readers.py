@@ -116,12 +116,13 @@ def _channels_first(source: Any) -> Labelled:
     return pixels, torch.tensor(source.targets, dtype=torch.int64)
 
 
-def read_folder(folder: Path) -> tuple[tuple[str, ...], Labelled, Labelled]:
+def read_folder(folder: Path, progress: bool = True) -> tuple[tuple[str, ...], Labelled, Labelled]:
     """Class names, training and test part of a folder of images by class, decoded once.
 
     Args:
         folder: holds ``train/<class>/*`` and ``test/<class>/*``. Names that start with a dot are
             left out. Classes are numbered in sorted order, files follow in natural order.
+        progress: whether to draw a progress bar where it takes more than a second.
 
     Raises:
         ValueError: a file is not an image, or not of the size and mode (grey or RGB) of the
@@ -135,7 +136,7 @@ def read_folder(folder: Path) -> tuple[tuple[str, ...], Labelled, Labelled]:
             f"{', '.join(odd)}"
         )
     train, test = (_list_images(folder / part, classes) for part in ("train", "test"))
-    pixels = _decode([path for path, _ in train + test])
+    pixels = _decode([path for path, _ in train + test], progress)
     labels = torch.tensor([label for _, label in train + test], dtype=torch.int64)
     border = len(train)
     return classes, (pixels[:border], labels[:border]), (pixels[border:], labels[border:])
@@ -175,7 +176,7 @@ def _natural(path: Path) -> tuple[list[tuple[int, int | str]], str]:
     return [(0, int(part)) if part.isdecimal() else (1, part) for part in parts], path.name
 
 
-def _decode(paths: list[Path]) -> Tensor:
+def _decode(paths: list[Path], progress: bool) -> Tensor:
     """All images, of the size and mode of the first."""
     first = _pixels(paths[0])
     images = np.empty((len(paths), *first.shape), dtype=np.uint8)
@@ -190,7 +191,10 @@ def _decode(paths: list[Path]) -> Tensor:
     # Pillow releases the interpreter while it decodes, so threads are enough.
     pool = ThreadPoolExecutor()
     try:
-        with tqdm(desc="decoding", total=len(paths), unit="image", leave=False, delay=1) as bar:
+        with tqdm(
+            desc="decoding", total=len(paths), unit="image", leave=False, delay=1,
+            disable=not progress,
+        ) as bar:  # fmt: skip
             for count in pool.map(fill, chunks):
                 bar.update(count)
     finally:

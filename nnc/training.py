@@ -314,7 +314,7 @@ def _pull(terms: dict[str, Tensor], model: nn.Module) -> dict[str, float]:
         math.hypot(*(float(gradient.norm()) for gradient in found if gradient is not None))
         for found in (zip(*reached, strict=True) if reached else ((), ()))
     )
-    return {"pull": prior / max(error, FLAT)}
+    return {"pull_ratio": prior / max(error, FLAT)}
 
 
 def _finite(value: Tensor, name: str, epoch: int, step: int, checkpoint: Path | None) -> float:
@@ -348,5 +348,5 @@ def _row(
 
 
 def _summary(row: dict[str, float]) -> str:
-    shown = [name for name in ("loss", "pull", "validation_accuracy") if name in row]
+    shown = [name for name in ("loss", "pull_ratio", "validation_accuracy") if name in row]
     return ", ".join(f"{name.replace('_', ' ')} {row[name]:.4f}" for name in shown)

@@ -79,7 +79,7 @@ def test_the_pull_is_the_penaltys_gradient_by_the_losses(train):
         batch_size=40,
         penalty=lambda _: 1.5 * model[1].weight.square().sum(),
     )
-    assert history[0]["pull"] == pytest.approx(float(expected.detach()), rel=1e-5)
+    assert history[0]["pull_ratio"] == pytest.approx(float(expected.detach()), rel=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_a_pull_that_cannot_be_compared_is_finite_or_left_out(train, penalty, lo
     }
     losses = {"some": nnc.cross_entropy, "flat": lambda logits, batch: 0 * logits.sum()}
     rows = fit(model, train, loss=losses[loss], penalty=penalties[penalty])
-    assert rows[-1].get("pull") == (None if expected is None else pytest.approx(expected))
+    assert rows[-1].get("pull_ratio") == (None if expected is None else pytest.approx(expected))
 
 
 def streams():

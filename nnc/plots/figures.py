@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -329,21 +330,25 @@ def _plain_log_ticks(axis: Axis) -> None:
 def _name_points(figure: Figure, axes: Axes, series: Sequence[Mapping[str, Any]]) -> None:
     """Write names beside their points: right of them, or wherever they hide no other name."""
     figure.draw_without_rendering()
-    transform = axes.transData
+    places = [xy for one in series for xy in zip(one["x"], one["y"], strict=True)]
+    reach = 5 / 72 * figure.dpi  # of a mark, which is some 10 points wide
     marks = [
-        transform.transform(xy) for one in series for xy in zip(one["x"], one["y"], strict=True)
+        Bbox.from_extents(x - reach, y - reach, x + reach, y + reach)
+        for x, y in axes.transData.transform(places)
     ]
     frame = axes.get_window_extent()
     taken: list[Bbox] = []
     for one in series:
         for x, y, name in zip(one["x"], one["y"], one.get("names", ()), strict=False):
-            text = axes.annotate(name, (x, y), (0, 0), textcoords="offset points", fontsize=12)
+            text = axes.annotate(
+                textwrap.fill(name, 19), (x, y), (0, 0), textcoords="offset points", fontsize=12
+            )
             for dx, dy, side in _PLACES:
                 text.set(position=(dx, dy), ha=side, va="center")
                 box = text.get_window_extent().padded(2)
                 inside = frame.x0 <= box.x0 and box.x1 <= frame.x1
                 clear = not any(box.overlaps(other) for other in taken)
-                if inside and clear and not any(box.contains(*mark) for mark in marks):
+                if inside and clear and not any(box.overlaps(mark) for mark in marks):
                     break
             taken.append(box)
 

@@ -22,8 +22,7 @@ _CSS = """
 .nnc-temperature .label{font-weight:700}
 .nnc-temperature .track{height:16px}
 .nnc-temperature .length{display:block;height:100%;background:var(--teacher);min-width:1px}
-.nnc-temperature .axis{font-size:13px}
-.nnc-temperature .ends{grid-column:2;display:flex;justify-content:space-between}
+.nnc-temperature .ends{grid-column:2;font-size:13px;display:flex;justify-content:space-between}
 .nnc-temperature .status{min-height:4.4em}
 @media (width<600px){.nnc-temperature .status{min-height:7.4em}}
 """

@@ -114,7 +114,7 @@ def fit(
     Returns:
         One row per epoch: ``epoch`` (from 1), ``loss`` and ``penalty`` (means over its steps),
         ``seconds``, ``validation_accuracy`` where asked for, what ``measure`` returned, and with
-        a penalty ``pull``: in the last step, the Euclidean norm of the penalty's gradient as a
+        a penalty ``pull_ratio``: in the last step, the norm of the penalty's gradient as a
         multiple of the loss's, over the weights that the penalty depends on.
 
     Raises:
@@ -158,7 +158,7 @@ def fit(
             for name, value in terms.items():
                 sums[name] += _finite(value, name, epoch, step, checkpoint)
             optimiser.zero_grad(set_to_none=True)
-            pull = _pull(terms, model) if step + 1 == steps else {}
+            pull = _pull_ratio(terms, model) if step + 1 == steps else {}
             accelerator.backward(sum(terms.values()))
             optimiser.step()
             if scheduler is not None:
@@ -299,7 +299,7 @@ def _terms(
     return terms
 
 
-def _pull(terms: dict[str, Tensor], model: nn.Module) -> dict[str, float]:
+def _pull_ratio(terms: dict[str, Tensor], model: nn.Module) -> dict[str, float]:
     """How hard the penalty pulls at the weights it depends on, measured by the loss's pull."""
     penalty = terms.get("penalty")
     if penalty is None or not penalty.requires_grad:

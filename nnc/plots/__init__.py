@@ -5,6 +5,7 @@ touches matplotlib's global settings (but for :func:`use_style`) or needs a disp
 """
 
 from nnc.plots.costs import breakeven, steps
+from nnc.plots.edges import Edges
 from nnc.plots.figures import (
     POINT_ROLES,
     assignment,
@@ -37,6 +38,7 @@ from nnc.plots.style import FIGURE_CSS, LIMITS, PALETTE, use_style
 __all__ = [
     "Badge",
     "Caption",
+    "Edges",
     "FIGURE_CSS",
     "Film",
     "LIMITS",

@@ -291,10 +291,17 @@ RECIPES = (
         "lenet300-kd-sws",
         "soft weight-sharing of LeNet-300-100 under a teacher",
         LeNet300100,
-        SharedTaught(tau=0.3, cluster_epochs=30, frozen_epochs=20),
+        SharedTaught(tau=0.45, cluster_epochs=30, frozen_epochs=20),
         cluster,
         lambda trial: suggest_shared(trial, SharedTaught, **_SHORT),
         _FIRST_TAUGHT,
+    ),
+    _recipe(
+        "lenet300-kd-sws-8k",
+        "the same with a weaker prior: accuracy first",
+        LeNet300100,
+        SharedTaught(tau=0.3, cluster_epochs=30, frozen_epochs=20),
+        cluster,
     ),
     _recipe(
         "lenet300-magnitude",

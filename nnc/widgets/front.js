@@ -61,8 +61,8 @@ function render({ model, el }) {
 
   const change = changing(model);
   const title = model.get("title");
-  const root = figureIn(el, "front", `error against bytes, ${title}`);
-  add(root, "p", { class: "title" }, title);
+  const root = figureIn(el, "front", title || "error against bytes");
+  if (title) add(root, "p", { class: "title" }, title);
   const groups = add(root, "fieldset", { class: "groups" });
   add(groups, "legend", {}, "Show");
   series.forEach((group, g) => {

@@ -390,7 +390,7 @@ function render({ model, el }) {
   function tabulate(mixture, weights) {
     table.replaceChildren();
     const { means, sigmas, proportions } = mixture;
-    const parts = means.map((mean, j) => [j, mean, sigmas[j], proportions[j].toPrecision(3)]);
+    const parts = means.map((mean, j) => [j, mean, sigmas[j], proportions[j]]);
     oneOf("Components", ["j", "mean μ", "width σ", "share π"], parts);
     const row = weights.map((w) => [w, penalty(w, mixture), pull(w, mixture)]);
     oneOf("Weights", ["w", "−log p(w), in nats", "pull (w moves against it)"], row);
@@ -398,7 +398,8 @@ function render({ model, el }) {
 
   function oneOf(name, headings, rows) {
     const node = add(table, "table");
-    fill(node, headings, rows.map((row) => row.map((value) => text(Number(value), 6 - 3 * (value > 0.01 || value < -0.01)))));
+    const said = (value) => text(value, Math.abs(value) < 0.01 ? 6 : 3);
+    fill(node, headings, rows.map((row) => row.map(said)));
     node.createCaption().textContent = name;
   }
 

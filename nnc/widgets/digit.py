@@ -20,7 +20,8 @@ _SIDE = 28  # pixels
 _CSS = """
 .nnc-digit .desk{display:flex;flex-wrap:wrap;gap:12px 24px;align-items:flex-start}
 .nnc-digit .pad{width:280px;max-width:100%;aspect-ratio:1;border:2px solid var(--baseline);
- border-radius:6px;touch-action:none;cursor:crosshair;color:var(--weights)}
+ border-radius:6px;touch-action:none;cursor:crosshair;color:var(--weights);
+ background:var(--ground)}
 .nnc-digit .seen{width:140px;height:140px;image-rendering:pixelated;background:#000;
  border-radius:4px}
 .nnc-digit .seen+p{max-width:140px;margin:4px 0 0;font-size:14px}

@@ -146,7 +146,7 @@ def test_ink_is_seen_on_its_paper_in_any_theme(page_of):
     look = f"(() => {{ const pad = document.querySelector('.pad'); return {looks}; }})()"
     light = page.evaluate(look)
     page.evaluate("document.documentElement.dataset.theme = 'dark'")
-    assert page.evaluate(look) == light
+    assert page.evaluate(look) == light == '["rgb(34, 38, 44)","rgb(252, 252, 250)"]'
 
 
 def test_the_table_of_an_empty_image_is_empty(page_of):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import sha256
@@ -105,7 +104,7 @@ class Edges:
             kind = "components" if self.quantised[row, column] else "zero"
             x, end = _across(column, inputs), _across(row, outputs)
             path = f"M{x:.1f} 16L{end:.1f} {_SIZE[1] - 16}"
-            yield f'<path class="{kind}" d="{path}" style="{html.escape(style)}"/>'
+            yield f'<path class="{kind}" d="{path}" style="{style}"/>'
 
 
 def _across(place: int, count: int) -> float:

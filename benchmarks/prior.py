@@ -9,8 +9,9 @@ Every row is a process of its own, so that its peak memory is its own. Batches o
 images, Adam for the network and for the mixture. The weights are set as they lie in a clustered
 network (95 % within the zero component, the rest wide), and the zero component is as narrow as
 its hyper-prior lets it become at that size, which is when the table is longest. An epoch is one
-of ``nnc.fit`` over a few batches, the faster of two, and assigns the weights at its end where
-there is a mixture, as recipes do; an epoch of a real data set assigns as often and has more steps.
+of ``nnc.fit`` over a few batches, the faster of two. At its end the pull of a prior is measured,
+and the weights are assigned where there is a mixture, as recipes do; a real data set's epoch does
+both as often and has more steps.
 """
 
 from __future__ import annotations

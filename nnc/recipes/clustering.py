@@ -68,11 +68,17 @@ class Clustering(Settings):
         """Whether each layer has a scale of its own."""
         return False
 
+    def penalised(self, model: nn.Module) -> list[Tensor]:
+        """What stands under the prior: the weights that can be pruned."""
+        return list(prunable_weights(model).values())
 
-def cluster(stages: Stages, model: nn.Module) -> tuple[Quantised, dict[str, History]]:
-    """Step 2, and the assignment of step 3."""
+
+def cluster(
+    stages: Stages, model: nn.Module, name: str = "cluster"
+) -> tuple[Quantised, dict[str, History]]:
+    """Step 2, as a stage of that name, and the assignment of step 3."""
     settings, task = stages.settings, stages.task
-    weights = list(prunable_weights(model).values())
+    weights = settings.penalised(model)
     prior = settings.prior(len(weights))
     initial = [weight.detach().clone() for weight in weights]
     if stages.film:
@@ -101,7 +107,7 @@ def cluster(stages: Stages, model: nn.Module) -> tuple[Quantised, dict[str, Hist
     )
     cool = linear_cooling(stages.steps(settings.cluster_epochs), over=0.3)
     history = stages.fit(
-        "cluster",
+        name,
         model,
         optimiser=optimiser,
         # The weights' rate falls at the end; the mixture has to keep following them.
@@ -113,7 +119,7 @@ def cluster(stages: Stages, model: nn.Module) -> tuple[Quantised, dict[str, Hist
         key=digest(settings, without=("frozen", "merge", "assign", *STORING)),
     )
     assigned = quantise(model, prior, threshold=settings.merge_threshold, by=settings.assign_by)
-    return assigned, {"cluster": history}
+    return assigned, {name: history}
 
 
 def pressure(settings: Clustering, progress: float) -> float:

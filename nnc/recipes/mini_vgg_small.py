@@ -44,9 +44,11 @@ class SharedVGG(Clustering):
 
 @dataclass(frozen=True)
 class PrunedVGG(Magnitude):
-    """Choices of magnitude pruning, where they differ from LeNet's."""
+    """Choices of magnitude pruning, where they differ from LeNet's.
 
-    deviation: float = 0.05  # as above, so that one threshold means the same in every layer
+    Weights keep their sizes: wide layers have the smaller ones and lose more of them.
+    """
+
     prune_epochs: int = 4
     target_sparsity: float = 0.9
     frozen_epochs: int = 3
@@ -59,7 +61,9 @@ def begin(settings: Any, job: Job, student: str) -> tuple[Task, nn.Module, dict[
     start = job.of(student, _TRIAL_SEED if job.searching else job.seed)
     task = students.task_of(taught, start)
     model, _ = students.train(taught, start, task)
-    return task, rescale(model, settings.deviation), {}
+    # One mixture for all layers asks for one width; magnitudes are compared as they are.
+    sharing = isinstance(settings, SharedVGG)
+    return task, rescale(model, settings.deviation) if sharing else model, {}
 
 
 def suggest_tau(trial: Any) -> SharedVGG:

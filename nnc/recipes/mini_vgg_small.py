@@ -50,7 +50,7 @@ class PrunedVGG(Magnitude):
     """
 
     prune_epochs: int = 4
-    target_sparsity: float = 0.9
+    target_sparsity: float = 0.92
     frozen_epochs: int = 3
     rest_levels: int = 64
 

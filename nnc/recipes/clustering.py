@@ -6,6 +6,7 @@ Source: Ullrich, Meeds and Welling (2017); the growing and easing weight of the 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -73,20 +74,57 @@ class Clustering(Settings):
         return list(prunable_weights(model).values())
 
 
+@dataclass(frozen=True)
+class Settling(Clustering):
+    """Choices where the weights that are left settle under the prior before they are assigned."""
+
+    settle_epochs: int = 6
+
+
 def cluster(
     stages: Stages, model: nn.Module, name: str = "cluster"
 ) -> tuple[Quantised, dict[str, History]]:
     """Step 2, as a stage of that name, and the assignment of step 3."""
+    prior = stages.settings.prior(len(prunable_weights(model)))
+    history = _train_under(prior, stages, model, name)
+    return _assigned(stages.settings, model, prior), {name: history}
+
+
+def cluster_and_settle(stages: Stages, model: nn.Module) -> tuple[Quantised, dict[str, History]]:
+    """The same in two stages: what the first prunes stays zero in the second."""
+    prior = stages.settings.prior(len(prunable_weights(model)))
+    history = {"cluster": _train_under(prior, stages, model, "cluster")}
+    hold_zeros(model, _assigned(stages.settings, model, prior))
+    history["settle"] = _train_under(prior, stages, model, "settle")
+    return _assigned(stages.settings, model, prior), history
+
+
+def hold_zeros(model: nn.Module, assigned: Quantised) -> None:
+    """Set the weights that are pruned to zero, and their gradients from now on."""
+    with torch.no_grad():
+        for name, weight in prunable_weights(model).items():
+            pruned = (assigned.codes[name] == 0).to(weight.device)
+            weight.masked_fill_(pruned, 0)
+            # Adam leaves a weight where it is whose gradients have all been zero.
+            weight.register_hook(partial(torch.Tensor.masked_fill, mask=pruned, value=0))
+
+
+def _train_under(
+    prior: GaussianMixturePrior, stages: Stages, model: nn.Module, name: str
+) -> History:
+    """Train network and mixture together; the pressure of ``settle`` is low and level."""
     settings, task = stages.settings, stages.task
+    settles = name == "settle"
+    epochs = settings.settle_epochs if settles else settings.cluster_epochs
     weights = settings.penalised(model)
-    prior = settings.prior(len(weights))
     initial = [weight.detach().clone() for weight in weights]
     if stages.film:
         stages.film.begin(initial, prior)
     n = len(task.training)
 
     def penalty(progress: float) -> Tensor:
-        return settings.tau / n * pressure(settings, progress) * prior(weights)
+        factor = settings.relief if settles else pressure(settings, progress)
+        return settings.tau / n * factor * prior(weights)
 
     def measure(epoch: int) -> dict[str, float]:
         pruned = quantise(model, prior)
@@ -105,21 +143,24 @@ def cluster(
         ],
         fused=True,
     )
-    cool = linear_cooling(stages.steps(settings.cluster_epochs), over=0.3)
-    history = stages.fit(
+    cool = linear_cooling(stages.steps(epochs), over=0.3)
+    later = ("frozen", *STORING) if settles else ("settle", "frozen", "merge", "assign", *STORING)
+    return stages.fit(
         name,
         model,
         optimiser=optimiser,
         # The weights' rate falls at the end; the mixture has to keep following them.
         scheduler=torch.optim.lr_scheduler.LambdaLR(optimiser, [cool, _constant, _constant]),
-        epochs=settings.cluster_epochs,
+        epochs=epochs,
         penalty=penalty,
         prior=prior,
         measure=measure,
-        key=digest(settings, without=("frozen", "merge", "assign", *STORING)),
+        key=digest(settings, without=later),
     )
-    assigned = quantise(model, prior, threshold=settings.merge_threshold, by=settings.assign_by)
-    return assigned, {name: history}
+
+
+def _assigned(settings: Clustering, model: nn.Module, prior: GaussianMixturePrior) -> Quantised:
+    return quantise(model, prior, threshold=settings.merge_threshold, by=settings.assign_by)
 
 
 def pressure(settings: Clustering, progress: float) -> float:

@@ -18,7 +18,7 @@ from torch import nn
 from nnc.augment import random_shift
 from nnc.kmeans import quantise_kmeans
 from nnc.models import LeNet5Caffe, LeNet300100
-from nnc.recipes.clustering import Clustering, cluster
+from nnc.recipes.clustering import Clustering, Settling, cluster, cluster_and_settle
 from nnc.recipes.job import Job, Outcome, Recipe, digest, mark
 from nnc.recipes.magnitude import Magnitude, prune_gradually
 from nnc.recipes.schedules import one_cycle
@@ -58,6 +58,16 @@ class Shared(Dense, Clustering):
 @dataclass(frozen=True)
 class SharedTaught(Teaching, Shared):
     """Soft weight-sharing under a teacher."""
+
+
+@dataclass(frozen=True)
+class Settled(Shared, Settling):
+    """The same, with a stage in which the weights that are left settle."""
+
+
+@dataclass(frozen=True)
+class SettledTaught(SharedTaught, Settling):
+    """The same under a teacher."""
 
 
 @dataclass(frozen=True)
@@ -253,7 +263,7 @@ def _recipe(
     )
 
 
-# Which weights stay is settled once the zero component is narrow: let that take the whole run.
+# Which weights stay is decided while the zero component becomes narrow: let it take its time.
 _SLOW = 1e-3
 _AROUND = {"ramp": 0.25, "relief": 0.2, "zero_rate": 2.0, "mixture_learning_rate": 3e-3}
 _FIRST_SHARED = tuple({"tau": tau, **_AROUND} for tau in (0.05, 0.1))
@@ -284,7 +294,7 @@ RECIPES = (
         "lenet300-sws-8k",
         "the same with a weaker prior: accuracy first",
         LeNet300100,
-        Shared(tau=0.03, cluster_epochs=30, frozen_epochs=15),
+        Shared(tau=0.03, cluster_epochs=30, frozen_epochs=14),
         cluster,
         lambda trial: suggest_shared(trial, **_SHORT),
         _FIRST_SHARED,
@@ -293,8 +303,8 @@ RECIPES = (
         "lenet300-kd-sws",
         "soft weight-sharing of LeNet-300-100 under a teacher",
         LeNet300100,
-        SharedTaught(tau=0.2, mixture_learning_rate=_SLOW, cluster_epochs=30, frozen_epochs=20),
-        cluster,
+        SettledTaught(tau=0.2, mixture_learning_rate=_SLOW, cluster_epochs=30, frozen_epochs=14),
+        cluster_and_settle,
         lambda trial: suggest_shared(trial, SharedTaught, **_SHORT),
         _FIRST_TAUGHT,
     ),
@@ -327,15 +337,30 @@ RECIPES = (
         "lenet5-sws",
         "soft weight-sharing of LeNet-5, plain images, no teacher",
         lenet5,
-        Shared(dense_epochs=8, cluster_epochs=16, frozen_epochs=8, tau=0.055),
-        cluster,
+        Settled(
+            dense_epochs=8,
+            cluster_epochs=12,
+            settle_epochs=4,
+            frozen_epochs=8,
+            tau=0.035,
+            mixture_learning_rate=2.5 * _SLOW,
+            rest_levels=24,
+        ),
+        cluster_and_settle,
     ),
     _recipe(
         "lenet5-kd-sws",
         "soft weight-sharing of LeNet-5 under a teacher",
         lenet5,
-        SharedTaught(dense_epochs=8, cluster_epochs=20, frozen_epochs=10, tau=0.3),
-        cluster,
+        SettledTaught(
+            dense_epochs=8,
+            cluster_epochs=20,
+            frozen_epochs=6,
+            tau=0.16,
+            mixture_learning_rate=1.5 * _SLOW,
+            rest_levels=24,
+        ),
+        cluster_and_settle,
     ),
     _recipe(
         "lenet5-magnitude",

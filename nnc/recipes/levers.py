@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from nnc.models import LeNet300100
 from nnc.priors import Beta, HyperPriors
 from nnc.quantised import Quantised
-from nnc.recipes.clustering import cluster
+from nnc.recipes.clustering import cluster, cluster_and_settle
 from nnc.recipes.digits import Shared, begin
 from nnc.recipes.job import Recipe
 from nnc.recipes.stages import Experiment, Stages
@@ -28,6 +28,7 @@ class Levers(Shared):
 
     cluster_epochs: int = 12  # of each round
     frozen_epochs: int = 4
+    settle_epochs: int = 0
     rounds: int = 1  # of clustering and assigning, each with a new mixture
     biases: bool = False  # whether they stand under the prior too
     scale_per_layer: bool = False
@@ -49,7 +50,8 @@ class Levers(Shared):
 
 def cluster_in_rounds(stages: Stages, model: nn.Module) -> tuple[Quantised, dict[str, History]]:
     """Cluster and assign, as often as asked for, each round from where the one before ended."""
-    assigned, history = cluster(stages, model)
+    first = cluster_and_settle if stages.settings.settle_epochs else cluster
+    assigned, history = first(stages, model)
     for number in range(2, stages.settings.rounds + 1):
         assigned, another = cluster(stages, assigned.load_into(model), f"cluster_{number}")
         history |= another
@@ -75,6 +77,7 @@ LEVERS: dict[str, dict[str, Any]] = {
     "a mixture three times faster": {"mixture_learning_rate": 9e-3},
     "a zero component that stays wide": {"zero_rate": 20.0},
     "biases under the prior too": {"biases": True},
+    "pruned, then settled": {"settle_epochs": 4, "cluster_epochs": Levers.cluster_epochs - 4},
     "two rounds of half the epochs": {"rounds": 2, "cluster_epochs": Levers.cluster_epochs // 2},
 }
 

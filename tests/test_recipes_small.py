@@ -8,6 +8,7 @@ import torch
 
 from nnc import data, load, models, prunable_weights, records, storage, training
 from nnc.data import Dataset, Split
+from nnc.kmeans import quantise_kmeans
 from nnc.recipes import clustering, digits, get, magnitude, mini_vgg_small, stages, students, vgg
 from nnc.recipes.job import Job
 from nnc.recipes.running import run
@@ -18,6 +19,8 @@ SHORT = {
     "validation": 1000,
     "dense_epochs": 3,
     "cluster_epochs": 3,
+    "settle_epochs": 1,
+    "mixture_learning_rate": 3e-3,
     "prune_epochs": 4,
     "frozen_epochs": 1,
     "views": 2,
@@ -45,8 +48,10 @@ def train(name, folder, seed=0, dataset=None, **changes):
     return run(recipe, settings, dataset or load("mnist-5k"), seed, folder, progress=False)["run"]
 
 
-def stage_of(name):
-    return "prune" if "magnitude" in name else "cluster"
+def stages_of(name):
+    shrinking = {"prune"} if "magnitude" in name else {"cluster"}
+    settles = isinstance(get(name).settings, clustering.Settling)
+    return {"dense", *shrinking, *(["settle"] if settles else []), "frozen"}
 
 
 LENETS = [r.name for r in digits.RECIPES if isinstance(r.run, digits.Experiment)]
@@ -57,7 +62,7 @@ def test_a_lenet_is_made_small_and_read_back(name, tmp_path):
     done = train(name, tmp_path / "run")
     metrics = done["metrics"]
     assert metrics["file_bytes"] == (tmp_path / "run" / "network.sws").stat().st_size
-    assert done["history"].keys() == {"dense", stage_of(name), "frozen"}
+    assert done["history"].keys() == stages_of(name)
     assert 0.3 < metrics["sparsity"] < 1
     assert metrics["dense_accuracy"] > 0.5
     model = storage.load(tmp_path / "run" / "network.sws").load_into(get(name).model())
@@ -133,6 +138,29 @@ def test_the_priors_weight_grows_stays_and_eases(progress, factor):
     assert clustering.pressure(settings, progress) == pytest.approx(factor)
 
 
+def test_what_is_pruned_stays_zero_while_the_rest_trains():
+    torch.manual_seed(0)
+    model = models.LeNet300100()
+    weights = prunable_weights(model)
+    pruned = quantise_kmeans(model.state_dict(), 4, prune=0.5)
+    zeros = {name: pruned.codes[name] == 0 for name in weights}
+    before = {name: weight.detach().clone() for name, weight in weights.items()}
+    clustering.hold_zeros(model, pruned)
+    small = load("mnist-5k").train.take(torch.arange(256))
+    optimiser = torch.optim.Adam(model.parameters(), lr=1e-3)
+    training.fit(model, small, optimiser=optimiser, epochs=2, batch_size=64, progress=False)
+    for name, weight in weights.items():
+        assert not weight[zeros[name]].any()
+        moved = weight.detach() != before[name]
+        assert moved[~zeros[name]].double().mean() > 0.5  # border pixels never move theirs
+
+
+def test_settling_starts_from_what_clustering_pruned(tmp_path):
+    done = train("lenet5-sws", tmp_path / "run", settle_epochs=2)
+    clustered = done["history"]["cluster"][-1]["would_be_sparsity"]
+    assert 0 < clustered <= min(row["would_be_sparsity"] for row in done["history"]["settle"])
+
+
 @pytest.fixture
 def photos(monkeypatch):
     monkeypatch.setattr(vgg, "vgg13", lambda: models.VGG(SMALL))
@@ -160,7 +188,7 @@ def photos(monkeypatch):
 def test_a_student_is_made_small(name, photos, tmp_path):
     done = train(name, tmp_path / "run", dataset=photos, batch_size=16, validation=40)
     metrics = done["metrics"]
-    assert done["history"].keys() == {stage_of(name), "frozen"}
+    assert done["history"].keys() == stages_of(name) - {"dense"}
     stored = storage.load(tmp_path / "run" / "network.sws").load_into(models.VGG(SMALL))
     assert training.evaluate(stored, photos.test) == metrics["test_accuracy"]
     result = json.loads((tmp_path / "run" / records.RESULT).read_text())

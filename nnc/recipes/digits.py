@@ -303,8 +303,15 @@ RECIPES = (
         "lenet300-kd-sws",
         "soft weight-sharing of LeNet-300-100 under a teacher",
         LeNet300100,
-        SharedTaught(tau=0.2, mixture_learning_rate=_SLOW, cluster_epochs=30, frozen_epochs=20),
-        cluster,
+        SettledTaught(
+            tau=0.2,
+            mixture_learning_rate=_SLOW,
+            cluster_epochs=30,
+            settle_epochs=2,  # in more of them the weights leave their components
+            frozen_epochs=18,
+            rest_levels=24,
+        ),
+        cluster_and_settle,
         lambda trial: suggest_shared(trial, SharedTaught, **_SHORT),
         _FIRST_TAUGHT,
     ),

@@ -26,7 +26,7 @@ SHORT = {
     "views": 2,
     # Weights have no time to form clusters here: narrow components, most weights zero.
     "tau": 1e-3,
-    "sigma": 0.02,
+    "sigma": 0.005,
     "mean_range": 0.2,
     "pi_0": 0.9,
     "target_sparsity": 0.8,

@@ -294,7 +294,7 @@ RECIPES = (
         "lenet300-sws-8k",
         "the same with a weaker prior: accuracy first",
         LeNet300100,
-        Shared(tau=0.03, cluster_epochs=30, frozen_epochs=14),
+        Shared(tau=0.03, cluster_epochs=30, frozen_epochs=15),
         cluster,
         lambda trial: suggest_shared(trial, **_SHORT),
         _FIRST_SHARED,

@@ -69,10 +69,6 @@ class Clustering(Settings):
         """Whether each layer has a scale of its own."""
         return False
 
-    def penalised(self, model: nn.Module) -> list[Tensor]:
-        """What stands under the prior: the weights that can be pruned."""
-        return list(prunable_weights(model).values())
-
 
 @dataclass(frozen=True)
 class Settling(Clustering):
@@ -81,13 +77,11 @@ class Settling(Clustering):
     settle_epochs: int = 6
 
 
-def cluster(
-    stages: Stages, model: nn.Module, name: str = "cluster"
-) -> tuple[Quantised, dict[str, History]]:
-    """Step 2, as a stage of that name, and the assignment of step 3."""
+def cluster(stages: Stages, model: nn.Module) -> tuple[Quantised, dict[str, History]]:
+    """Step 2, and the assignment of step 3."""
     prior = stages.settings.prior(len(prunable_weights(model)))
-    history = _train_under(prior, stages, model, name)
-    return _assigned(stages.settings, model, prior), {name: history}
+    history = {"cluster": _train_under(prior, stages, model, "cluster")}
+    return _assigned(stages.settings, model, prior), history
 
 
 def cluster_and_settle(stages: Stages, model: nn.Module) -> tuple[Quantised, dict[str, History]]:
@@ -116,7 +110,7 @@ def _train_under(
     settings, task = stages.settings, stages.task
     settles = name == "settle"
     epochs = settings.settle_epochs if settles else settings.cluster_epochs
-    weights = settings.penalised(model)
+    weights = list(prunable_weights(model).values())
     initial = [weight.detach().clone() for weight in weights]
     if stages.film:
         stages.film.begin(initial, prior)

@@ -156,7 +156,7 @@ def test_what_is_pruned_stays_zero_while_the_rest_trains():
 
 
 def test_settling_starts_from_what_clustering_pruned(tmp_path):
-    done = train("lenet5-sws", tmp_path / "run", settle_epochs=2)
+    done = train("lenet300-kd-sws", tmp_path / "run", settle_epochs=2)
     clustered = done["history"]["cluster"][-1]["would_be_sparsity"]
     assert 0 < clustered <= min(row["would_be_sparsity"] for row in done["history"]["settle"])
 

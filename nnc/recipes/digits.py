@@ -61,13 +61,8 @@ class SharedTaught(Teaching, Shared):
 
 
 @dataclass(frozen=True)
-class Settled(Shared, Settling):
-    """The same, with a stage in which the weights that are left settle."""
-
-
-@dataclass(frozen=True)
 class SettledTaught(SharedTaught, Settling):
-    """The same under a teacher."""
+    """The same, with a stage in which the weights that are left settle."""
 
 
 @dataclass(frozen=True)
@@ -344,16 +339,8 @@ RECIPES = (
         "lenet5-sws",
         "soft weight-sharing of LeNet-5, plain images, no teacher",
         lenet5,
-        Settled(
-            dense_epochs=8,
-            cluster_epochs=12,
-            settle_epochs=4,
-            frozen_epochs=8,
-            tau=0.035,
-            mixture_learning_rate=2.5 * _SLOW,
-            rest_levels=24,
-        ),
-        cluster_and_settle,
+        Shared(dense_epochs=8, cluster_epochs=16, frozen_epochs=8, tau=0.055),
+        cluster,
     ),
     _recipe(
         "lenet5-kd-sws",

@@ -1,4 +1,5 @@
 import dataclasses
+import functools
 import json
 import os
 import shutil
@@ -10,6 +11,8 @@ from nnc import data, records
 from nnc.recipes import RECIPES
 from nnc.recipes.running import verify
 
+# Decoding CIFAR-10's JPEG files for every record anew would take minutes.
+load_once = functools.cache(data.load)
 each_record = pytest.mark.parametrize("recipe", records.names())
 
 
@@ -26,7 +29,8 @@ def test_every_file_of_a_record_is_what_it_says(recipe):
 
 
 @each_record
-def test_stored_networks_reach_their_accuracy_on_the_real_test_set(recipe):
+def test_stored_networks_reach_their_accuracy_on_the_real_test_set(recipe, monkeypatch):
+    monkeypatch.setattr(data, "load", load_once)
     wrong, evaluated = verify(recipe, os.environ.get("NNC_DATA"))
     assert wrong == []
     if not evaluated:

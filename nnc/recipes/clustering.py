@@ -11,6 +11,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from nnc.kmeans import quantise_kmeans
 from nnc.models import prunable_weights
 from nnc.priors import Gamma, GaussianMixturePrior, HyperPriors
 from nnc.pruning import Rule, quantise
@@ -72,9 +73,10 @@ class Clustering(Settings):
 
 @dataclass(frozen=True)
 class Settling(Clustering):
-    """Choices where the weights that are left settle under the prior before they are assigned."""
+    """Choices where the weights that are left settle, and each layer has values of its own."""
 
     settle_epochs: int = 6
+    levels: int = 8  # of each layer's codebook, zero among them
 
 
 def cluster(stages: Stages, model: nn.Module) -> tuple[Quantised, dict[str, History]]:
@@ -85,12 +87,17 @@ def cluster(stages: Stages, model: nn.Module) -> tuple[Quantised, dict[str, Hist
 
 
 def cluster_and_settle(stages: Stages, model: nn.Module) -> tuple[Quantised, dict[str, History]]:
-    """The same in two stages: what the first prunes stays zero in the second."""
-    prior = stages.settings.prior(len(prunable_weights(model)))
+    """Step 2 in two stages, what the first prunes staying zero in the second, and k-means.
+
+    One mixture for all layers says which weights are zero. For the few that are left, a layer's
+    own codebook is nearer than components that serve all layers.
+    """
+    settings = stages.settings
+    prior = settings.prior(len(prunable_weights(model)))
     history = {"cluster": _train_under(prior, stages, model, "cluster")}
-    hold_zeros(model, _assigned(stages.settings, model, prior))
+    hold_zeros(model, _assigned(settings, model, prior))
     history["settle"] = _train_under(prior, stages, model, "settle")
-    return _assigned(stages.settings, model, prior), history
+    return quantise_kmeans(model.state_dict(), settings.levels), history
 
 
 def hold_zeros(model: nn.Module, assigned: Quantised) -> None:
@@ -138,7 +145,9 @@ def _train_under(
         fused=True,
     )
     cool = linear_cooling(stages.steps(epochs), over=0.3)
-    later = ("frozen", *STORING) if settles else ("settle", "frozen", "merge", "assign", *STORING)
+    later = ("frozen", "levels", *STORING)
+    if not settles:
+        later = ("settle", "merge", "assign", *later)
     return stages.fit(
         name,
         model,

@@ -56,6 +56,11 @@ class Shared(Dense, Clustering):
 
 
 @dataclass(frozen=True)
+class Settled(Shared, Settling):
+    """The same, with a stage in which the weights that are left settle."""
+
+
+@dataclass(frozen=True)
 class SharedTaught(Teaching, Shared):
     """Soft weight-sharing under a teacher."""
 
@@ -302,7 +307,7 @@ RECIPES = (
             tau=0.2,
             mixture_learning_rate=_SLOW,
             cluster_epochs=30,
-            settle_epochs=2,  # in more of them the weights leave their components
+            settle_epochs=2,
             frozen_epochs=18,
             rest_levels=24,
         ),
@@ -339,8 +344,16 @@ RECIPES = (
         "lenet5-sws",
         "soft weight-sharing of LeNet-5, plain images, no teacher",
         lenet5,
-        Shared(dense_epochs=8, cluster_epochs=16, frozen_epochs=8, tau=0.055),
-        cluster,
+        Settled(
+            dense_epochs=8,
+            cluster_epochs=16,
+            settle_epochs=5,
+            frozen_epochs=3,
+            tau=0.04,
+            mixture_learning_rate=1.5 * _SLOW,
+            rest_levels=24,
+        ),
+        cluster_and_settle,
     ),
     _recipe(
         "lenet5-kd-sws",
@@ -349,8 +362,9 @@ RECIPES = (
         SettledTaught(
             dense_epochs=8,
             cluster_epochs=20,
-            frozen_epochs=6,
-            tau=0.16,
+            settle_epochs=5,
+            frozen_epochs=3,
+            tau=0.22,
             mixture_learning_rate=1.5 * _SLOW,
             rest_levels=24,
         ),

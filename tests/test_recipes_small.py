@@ -156,9 +156,13 @@ def test_what_is_pruned_stays_zero_while_the_rest_trains():
 
 
 def test_settling_starts_from_what_clustering_pruned(tmp_path):
-    done = train("lenet300-kd-sws", tmp_path / "run", settle_epochs=2)
+    done = train("lenet300-kd-sws", tmp_path / "run", settle_epochs=2, levels=5)
     clustered = done["history"]["cluster"][-1]["would_be_sparsity"]
     assert 0 < clustered <= min(row["would_be_sparsity"] for row in done["history"]["settle"])
+    codebooks = storage.load(tmp_path / "run" / "network.sws").codebooks
+    weights = [codebooks[name] for name in prunable_weights(models.LeNet300100())]
+    assert [len(values) for values in weights] == [5, 5, 5]  # each layer has values of its own
+    assert len({float(value) for values in weights for value in values}) == 13  # zero is shared
 
 
 @pytest.fixture

@@ -10,22 +10,29 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+from torch import nn
+
+from nnc.kmeans import quantise_kmeans
 from nnc.models import LeNet300100
 from nnc.priors import Beta, HyperPriors
-from nnc.recipes.clustering import cluster
+from nnc.quantised import Quantised
+from nnc.recipes.clustering import cluster, cluster_and_settle, hold_zeros
 from nnc.recipes.digits import Shared, begin
 from nnc.recipes.job import Recipe
-from nnc.recipes.stages import Experiment
+from nnc.recipes.stages import Experiment, Stages
+from nnc.training import History
 
 
 @dataclass(frozen=True)
 class Levers(Shared):
-    """Two settings more than the recorded recipes have."""
+    """Four settings more than the plain recipes have."""
 
     cluster_epochs: int = 12
     frozen_epochs: int = 4
     scale_per_layer: bool = False
     beta: tuple[float, float] = (0.0, 0.0)  # of a Beta prior on a learnt pi_0; (0, 0) for none
+    levels: int = 0  # of each layer's own codebook; 0 for the mixture's values
+    settle_epochs: int = 0  # before there are codebooks
 
     def hyper_priors(self) -> HyperPriors:
         """With a Beta prior on the zero component's share where one is asked for."""
@@ -51,7 +58,21 @@ LEVERS: dict[str, dict[str, Any]] = {
     "nothing merged": {"merge_threshold": 0.0},
     "no hyper-priors": _FLAT,
     "4 components": {"components": 4},
+    "a slower mixture": {"mixture_learning_rate": Shared.mixture_learning_rate / 3},
+    "a codebook per layer": {"levels": 8},
+    "settled, a codebook per layer": {"levels": 8, "settle_epochs": 3},
 }
+
+
+def shrink(stages: Stages, model: nn.Module) -> tuple[Quantised, dict[str, History]]:
+    """Step 2 with the mixture's values, or with the mixture's zeros and k-means for the rest."""
+    if stages.settings.settle_epochs:
+        return cluster_and_settle(stages, model)
+    assigned, history = cluster(stages, model)
+    if stages.settings.levels:
+        hold_zeros(model, assigned)
+        assigned = quantise_kmeans(model.state_dict(), stages.settings.levels)
+    return assigned, history
 
 
 def suggest(trial: Any) -> Levers:
@@ -65,7 +86,7 @@ RECIPE = Recipe(
     dataset="mnist",
     model=LeNet300100,
     settings=Levers(),
-    run=Experiment("lenet300-levers", partial(begin, build=LeNet300100), cluster),
+    run=Experiment("lenet300-levers", partial(begin, build=LeNet300100), shrink),
     suggest=suggest,
     first=tuple({"lever": name} for name in LEVERS),
 )

@@ -91,7 +91,9 @@ def verify(recipe: str, root: Path | str | None = None) -> tuple[list[str], bool
         if one["file"] is None or records.file_fault(one):
             continue  # there is none, or records.verify has said what is wrong with it
         model = records.network(recipe, one["seed"]).load_into(get(recipe).model())
-        accuracy = evaluate(model, dataset.test)
+        # Channels innermost and few images at once: three times as fast on a processor.
+        model.to(memory_format=torch.channels_last)
+        accuracy = evaluate(model, dataset.test, batch_size=250)
         if abs(accuracy - one["metrics"]["test_accuracy"]) > 1.01 * one_image:
             wrong.append(
                 f"{recipe}, seed {one['seed']}: test_accuracy is recorded as "

@@ -145,9 +145,7 @@ def _train_under(
         fused=True,
     )
     cool = linear_cooling(stages.steps(epochs), over=0.3)
-    later = ("frozen", "levels", *STORING)
-    if not settles:
-        later = ("settle", "merge", "assign", *later)
+    next_step = () if settles else ("settle", "merge", "assign")
     return stages.fit(
         name,
         model,
@@ -158,7 +156,7 @@ def _train_under(
         penalty=penalty,
         prior=prior,
         measure=measure,
-        key=digest(settings, without=later),
+        key=digest(settings, without=(*next_step, "frozen", "levels", *STORING)),
     )
 
 

@@ -374,7 +374,7 @@ RECIPES = (
         "lenet5-magnitude",
         "magnitude pruning and k-means of LeNet-5",
         lenet5,
-        Pruned(dense_epochs=8, prune_epochs=16, frozen_epochs=8, target_sparsity=0.99),
+        Pruned(dense_epochs=8, prune_epochs=16, frozen_epochs=8, target_sparsity=0.99, levels=8),
         prune_gradually,
     ),
     Recipe(

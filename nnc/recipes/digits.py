@@ -352,6 +352,7 @@ RECIPES = (
             tau=0.04,
             mixture_learning_rate=1.5 * _SLOW,
             rest_levels=24,
+            levels=12,
         ),
         cluster_and_settle,
     ),

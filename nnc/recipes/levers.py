@@ -45,6 +45,8 @@ class Levers(Shared):
 
 
 _FLAT = {"zero_shape": 1.0, "zero_rate": 1e-9, "other_shape": 1.0, "other_rate": 1e-9}
+_SLOWER = {"mixture_learning_rate": Shared.mixture_learning_rate / 3}
+_SETTLED = {"levels": 8, "settle_epochs": 3}
 LEVERS: dict[str, dict[str, Any]] = {
     "as recorded": {},
     "full weight from the first step": {"ramp": 1e-9},
@@ -58,9 +60,10 @@ LEVERS: dict[str, dict[str, Any]] = {
     "nothing merged": {"merge_threshold": 0.0},
     "no hyper-priors": _FLAT,
     "4 components": {"components": 4},
-    "a slower mixture": {"mixture_learning_rate": Shared.mixture_learning_rate / 3},
+    "a slower mixture": _SLOWER,
     "a codebook per layer": {"levels": 8},
-    "settled, a codebook per layer": {"levels": 8, "settle_epochs": 3},
+    "settled": _SETTLED,
+    "settled after a slower mixture": _SLOWER | _SETTLED,
 }
 
 

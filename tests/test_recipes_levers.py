@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from nnc.quantised import Quantised
-from nnc.recipes import levers
+from nnc.recipes import clustering, levers
 from nnc.recipes.levers import LEVERS, Levers, suggest
 
 
@@ -57,7 +57,8 @@ class Unshrunk(nn.Linear):
 )
 def test_a_codebook_per_layer_keeps_the_zeros_of_the_mixture(monkeypatch, lever, values):
     model = Unshrunk()
-    monkeypatch.setattr(levers, "cluster", lambda stages, model: (model.assigned(), {}))
+    monkeypatch.setattr(clustering, "_train_under", lambda *given: [])
+    monkeypatch.setattr(clustering, "_assigned", lambda settings, model, prior: model.assigned())
     stages = SimpleNamespace(settings=suggest(Trial(lever)))
     found, _ = levers.shrink(stages, model)
     assert ((found.codes["weight"] == 0) == (model.assigned().codes["weight"] == 0)).all()

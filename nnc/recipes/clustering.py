@@ -75,7 +75,7 @@ class Clustering(Settings):
 class Settling(Clustering):
     """Choices where the weights that are left settle, and each layer has values of its own."""
 
-    settle_epochs: int = 6
+    settle_epochs: int = 5  # 0 for codebooks at once
     levels: int = 8  # of each layer's codebook, zero among them
 
 
@@ -96,7 +96,8 @@ def cluster_and_settle(stages: Stages, model: nn.Module) -> tuple[Quantised, dic
     prior = settings.prior(len(prunable_weights(model)))
     history = {"cluster": _train_under(prior, stages, model, "cluster")}
     hold_zeros(model, _assigned(settings, model, prior))
-    history["settle"] = _train_under(prior, stages, model, "settle")
+    if settings.settle_epochs:
+        history["settle"] = _train_under(prior, stages, model, "settle")
     return quantise_kmeans(model.state_dict(), settings.levels), history
 
 

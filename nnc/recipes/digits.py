@@ -347,7 +347,6 @@ RECIPES = (
         Settled(
             dense_epochs=8,
             cluster_epochs=16,
-            settle_epochs=5,
             frozen_epochs=3,
             tau=0.04,
             mixture_learning_rate=1.5 * _SLOW,
@@ -363,7 +362,6 @@ RECIPES = (
         SettledTaught(
             dense_epochs=8,
             cluster_epochs=20,
-            settle_epochs=5,
             frozen_epochs=3,
             tau=0.22,
             mixture_learning_rate=1.5 * _SLOW,

@@ -12,27 +12,26 @@ from typing import Any
 
 from torch import nn
 
-from nnc.kmeans import quantise_kmeans
 from nnc.models import LeNet300100
 from nnc.priors import Beta, HyperPriors
 from nnc.quantised import Quantised
-from nnc.recipes.clustering import cluster, cluster_and_settle, hold_zeros
-from nnc.recipes.digits import Shared, begin
+from nnc.recipes.clustering import cluster, cluster_and_settle
+from nnc.recipes.digits import Settled, Shared, begin
 from nnc.recipes.job import Recipe
 from nnc.recipes.stages import Experiment, Stages
 from nnc.training import History
 
 
 @dataclass(frozen=True)
-class Levers(Shared):
-    """Four settings more than the plain recipes have."""
+class Levers(Settled):
+    """Two settings more than the recorded recipes have; codebooks only where asked for."""
 
     cluster_epochs: int = 12
     frozen_epochs: int = 4
     scale_per_layer: bool = False
     beta: tuple[float, float] = (0.0, 0.0)  # of a Beta prior on a learnt pi_0; (0, 0) for none
-    levels: int = 0  # of each layer's own codebook; 0 for the mixture's values
-    settle_epochs: int = 0  # before there are codebooks
+    settle_epochs: int = 0
+    levels: int = 0  # 0 for the mixture's values
 
     def hyper_priors(self) -> HyperPriors:
         """With a Beta prior on the zero component's share where one is asked for."""
@@ -69,13 +68,8 @@ LEVERS: dict[str, dict[str, Any]] = {
 
 def shrink(stages: Stages, model: nn.Module) -> tuple[Quantised, dict[str, History]]:
     """Step 2 with the mixture's values, or with the mixture's zeros and k-means for the rest."""
-    if stages.settings.settle_epochs:
-        return cluster_and_settle(stages, model)
-    assigned, history = cluster(stages, model)
-    if stages.settings.levels:
-        hold_zeros(model, assigned)
-        assigned = quantise_kmeans(model.state_dict(), stages.settings.levels)
-    return assigned, history
+    step = cluster_and_settle if stages.settings.levels else cluster
+    return step(stages, model)
 
 
 def suggest(trial: Any) -> Levers:

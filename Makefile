@@ -12,8 +12,8 @@ STAMP := $(VENV)/installed
 SITE := _build/html
 BUILD := $(PY) -c "from jupyter_book.cli.main import main; main()" build . --all -W -n --keep-going -q
 
-# A checkout that was copied or moved still imports its own nnc.
-export PYTHONPATH := $(CURDIR)
+# A checkout that was copied or moved still imports its own packages.
+export PYTHONPATH := $(CURDIR):$(CURDIR)/book
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 book: export OMP_NUM_THREADS := 1

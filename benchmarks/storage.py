@@ -27,9 +27,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from nnc import Quantised, lessons, packing, records, storage
-from nnc.kmeans import quantise_kmeans
+from nnc import Quantised, storage
+from nnc.pruning import quantise_kmeans
+from nnc.storage import packing
 from nnc.storage.tensors import signed_levels
+from nnc_book import lessons, records
 
 COLUMNS = ("raw", "csr", "relative", "huffman", "zlib", "xz", "entropy", "nnc")
 

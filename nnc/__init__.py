@@ -1,20 +1,11 @@
 """Compressing neural networks: knowledge distillation and soft weight-sharing.
 
-Importing this package downloads nothing, draws nothing and picks no device. The public names are
-listed here; plots, widgets, records and recipes are imported by their own names.
+Importing this package downloads nothing, draws nothing and picks no device. Networks are saved
+and loaded by ``save`` and ``load``; data sets are in :mod:`nnc.data`, the file format and its
+coders in :mod:`nnc.storage`.
 """
 
-from nnc import storage
-from nnc.augment import random_crop, random_flip, random_shift
-from nnc.calibration import Reliability, reliability
-from nnc.data import Dataset, Split, as_input, load, split_validation
-from nnc.folding import (
-    fold_batch_norm,
-    fold_empty_units,
-    remove_empty_units,
-    rescale,
-)
-from nnc.kmeans import code_rest, kmeans, quantise_kmeans
+from nnc import data, storage
 from nnc.losses import distillation_loss, soft_targets
 from nnc.models import (
     MLP,
@@ -39,23 +30,40 @@ from nnc.priors import (
     HyperPriors,
     Mixture,
 )
-from nnc.pruning import assign, freeze, merge, quantise, unfreeze
-from nnc.quantised import Quantised
-from nnc.teaching import (
+from nnc.pruning import (
+    Quantised,
+    assign,
+    code_rest,
+    fold_batch_norm,
+    fold_empty_units,
+    freeze,
+    kmeans,
+    merge,
+    quantise,
+    quantise_kmeans,
+    remove_empty_units,
+    rescale,
+    unfreeze,
+)
+from nnc.storage import load, save
+from nnc.training import (
+    Batch,
     Distillation,
     Views,
     best_shift,
+    cross_entropy,
+    evaluate,
+    fit,
+    predict,
     shuffle_wrong_classes,
     teacher_logits,
 )
-from nnc.training import Batch, cross_entropy, evaluate, fit, predict
 
 __version__ = "0.1.0"
 
 __all__ = [
     "Batch",
     "Beta",
-    "Dataset",
     "Distillation",
     "Gamma",
     "GaussianMixturePrior",
@@ -66,11 +74,8 @@ __all__ = [
     "MLP",
     "Mixture",
     "Quantised",
-    "Reliability",
-    "Split",
     "VGG",
     "Views",
-    "as_input",
     "assign",
     "best_shift",
     "code_rest",
@@ -78,6 +83,7 @@ __all__ = [
     "count_operations",
     "count_parameters",
     "cross_entropy",
+    "data",
     "distillation_loss",
     "evaluate",
     "fit",
@@ -92,15 +98,11 @@ __all__ = [
     "prunable_weights",
     "quantise",
     "quantise_kmeans",
-    "random_crop",
-    "random_flip",
-    "random_shift",
-    "reliability",
     "remove_empty_units",
     "rescale",
+    "save",
     "shuffle_wrong_classes",
     "soft_targets",
-    "split_validation",
     "storage",
     "teacher_logits",
     "unfreeze",

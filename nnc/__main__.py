@@ -1,4 +1,4 @@
-"""``python -m nnc``, which is also what ``accelerate launch -m nnc`` runs."""
+"""``python -m nnc``."""
 
 import sys
 

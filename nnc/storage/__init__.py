@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from nnc.files import atomic_write
-from nnc.quantised import Quantised
+from nnc.pruning.quantised import Quantised
 from nnc.storage import container, tensors
 from nnc.storage.container import CODERS, Entry, File
 from nnc.storage.errors import StorageError

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from nnc.quantised import Quantised
+from nnc.pruning.quantised import Quantised
 from nnc.storage import context
 from nnc.storage.container import AS_IS, CODERS, TYPES, Entry, File
 from nnc.storage.errors import StorageError

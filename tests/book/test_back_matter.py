@@ -14,16 +14,16 @@ import pytest
 import yaml
 from notebooks import ROOT, chapters
 
-from nnc import records, widgets
+from nnc_book import records, widgets
 
 MODULES = (
     "nnc",
     "nnc.storage",
-    "nnc.records",
-    "nnc.published",
-    "nnc.lessons",
-    "nnc.plots",
-    "nnc.widgets",
+    "nnc_book.records",
+    "nnc_book.published",
+    "nnc_book.lessons",
+    "nnc_book.plots",
+    "nnc_book.widgets",
 )
 
 

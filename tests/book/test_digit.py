@@ -6,8 +6,9 @@ import pytest
 import torch
 from test_figures import widget_page
 
-from nnc import data, records
-from nnc.widgets import Digit
+from nnc import data
+from nnc_book import records
+from nnc_book.widgets import Digit
 
 
 @pytest.fixture(scope="module")

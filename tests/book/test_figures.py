@@ -9,7 +9,7 @@ import torch
 from notebooks import ROOT
 from test_plots import film
 
-from nnc.widgets import Prior
+from nnc_book.widgets import Prior
 
 HOST = ROOT / "book" / "_static" / "widget-host.js"
 

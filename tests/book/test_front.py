@@ -6,7 +6,7 @@ import pytest
 from test_figures import widget_page
 from test_widgets_front import SERIES
 
-from nnc.widgets import Front
+from nnc_book.widgets import Front
 
 POINTS = [
     (x, y, one["label"], note)

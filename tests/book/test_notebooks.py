@@ -15,7 +15,7 @@ import nbformat
 import pytest
 from notebooks import ROOT, chapters, documents
 
-from nnc import widgets
+from nnc_book import widgets
 
 # The parts that every chapter has, as second-level headings, in this order.
 HEADINGS = [

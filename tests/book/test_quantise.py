@@ -7,8 +7,8 @@ import torch
 from test_figures import widget_page
 from test_widgets_quantise import mixture_of
 
-from nnc.pruning import assign
-from nnc.widgets import Quantise
+from nnc.pruning.sharing import assign
+from nnc_book.widgets import Quantise
 
 ROWS = [
     {"by": by, "threshold": threshold, "accuracy": 0.9 - 0.1 * k - 0.01 * n, "sparsity": 0.5,

@@ -46,7 +46,7 @@ def test_a_number_is_read_and_written(records: Path, text: str, number: str) -> 
 @pytest.mark.parametrize(
     ("text", "wrong"),
     [
-        ("gone:test_accuracy", "there is no nnc/records/gone.json"),
+        ("gone:test_accuracy", "there is no book/nnc_book/records/gone.json"),
         ("lenet:gone", "no number 'gone' in lenet.json"),
         ("lenet:settings.gone", "no number 'settings.gone'"),
         ("lenet:dataset.name|percent", "no number 'dataset.name'"),

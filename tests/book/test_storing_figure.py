@@ -3,7 +3,7 @@
 import pytest
 from test_figures import widget_page
 
-from nnc.widgets import Storing
+from nnc_book.widgets import Storing
 
 
 @pytest.fixture

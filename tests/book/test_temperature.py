@@ -9,8 +9,7 @@ from PIL import Image
 from test_figures import widget_page
 
 import nnc
-import nnc.widgets
-from nnc.widgets import Temperature
+from nnc_book.widgets import Temperature
 
 CLASSES = ["airplane", "automobile", "bird", "cat"]
 LOGITS = [[8.0, 2.0, 1.0, -3.0], [0.0, 4.0, 4.5, 1.0], [-9.0, 0.0, 1.0, 7.0]]

@@ -1,0 +1,1 @@
+"""What only the book needs: recipes, records, figures, exercises, lessons, and its command."""

@@ -1,0 +1,326 @@
+"""Data sets as plain tensors: the embedded subset, a local folder, or torchvision's download."""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import os
+import socket
+import struct
+import tempfile
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.resources import as_file, files
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from nnc.data import readers
+from nnc.hints import did_you_mean
+
+NAMES = ("mnist-5k", "mnist", "fashion-mnist", "cifar10", "cifar10-jpeg")
+
+_DIGITS = tuple(str(digit) for digit in range(10))
+_IDX_CLASSES = {
+    "mnist": _DIGITS,
+    "fashion-mnist": (
+        *("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat"),
+        *("Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
+    ),
+}
+_TORCHVISION = {"mnist": "MNIST", "fashion-mnist": "FashionMNIST", "cifar10": "CIFAR10"}
+# Where torchvision puts a data set below the folder it is given, and which files it needs there.
+_FOLDERS = {
+    "mnist": "MNIST/raw",
+    "fashion-mnist": "FashionMNIST/raw",
+    "cifar10": "cifar-10-batches-py",
+    "cifar10-jpeg": "cifar10-jpeg",
+}
+_IDX_FILES = tuple(
+    f"{part}-{kind}-ubyte" for part in ("train", "t10k") for kind in ("images-idx3", "labels-idx1")
+)
+_FILES = {
+    "mnist": _IDX_FILES,
+    "fashion-mnist": _IDX_FILES,
+    "cifar10": (*(f"data_batch_{i}" for i in range(1, 6)), "test_batch", "batches.meta"),
+    "cifar10-jpeg": ("train", "test"),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Images and their labels.
+
+    Args:
+        images: uint8, N × C × H × W, none of them 0.
+        labels: int64, N, class numbers from 0.
+
+    Raises:
+        ValueError: type or shape is another, there are no images, or a label is negative.
+    """
+
+    images: Tensor
+    labels: Tensor
+
+    def __post_init__(self) -> None:
+        images, labels = self.images, self.labels
+        if _kind(images) != "torch.uint8" or images.dim() != 4 or 0 in images.shape:
+            raise ValueError(
+                f"images is {_describe(images)}, must be torch.uint8 of shape images × channels × "
+                "height × width, with at least one image"
+            )
+        if _kind(labels) != "torch.int64" or labels.shape != images.shape[:1]:
+            raise ValueError(
+                f"labels is {_describe(labels)}, must be torch.int64 of shape ({len(images)},), "
+                "one for each image"
+            )
+        if int(labels.min()) < 0:
+            raise ValueError(f"labels has the value {int(labels.min())}, must be at least 0")
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def take(self, index: Tensor) -> Split:
+        """The images at these positions (int64) or where a mask (bool, N) is true, in order."""
+        return Split(self.images[index], self.labels[index])
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """A training and a test split of the same classes.
+
+    Args:
+        name: the name it was loaded by; of a folder, the last part of its path.
+        classes: names of the classes, by label.
+        train, test: images of one size, labels below ``len(classes)``.
+
+    Raises:
+        ValueError: the splits differ in image size, or a label is out of range.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    train: Split
+    test: Split
+
+    def __post_init__(self) -> None:
+        sizes = [tuple(split.images.shape[1:]) for split in (self.train, self.test)]
+        if sizes[0] != sizes[1]:
+            raise ValueError(
+                f"train of {self.name!r} has images of {sizes[0]} (channels, height, width), test "
+                f"of {sizes[1]}; bring them to one size"
+            )
+        for part, split in (("train", self.train), ("test", self.test)):
+            if int(split.labels.max()) >= len(self.classes):
+                raise ValueError(
+                    f"{part} of {self.name!r} has the label {int(split.labels.max())}, must be "
+                    f"below the number of classes, {len(self.classes)}"
+                )
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 over shape, pixels and labels, training split first, in hexadecimal.
+
+        The same images and labels in the same order have the same fingerprint, wherever and in
+        whatever format they were found: per split, the shape as four little-endian uint64, the
+        pixels as bytes, the labels as little-endian int64.
+        """
+        digest = hashlib.sha256()
+        for split in (self.train, self.test):
+            digest.update(struct.pack("<4Q", *split.images.shape))
+            digest.update(split.images.cpu().numpy().tobytes())
+            digest.update(split.labels.cpu().numpy().astype("<i8").tobytes())
+        return digest.hexdigest()
+
+
+def load(
+    name: str | Path,
+    root: Path | str | None = None,
+    *,
+    download: bool = True,
+    progress: bool = True,
+) -> Dataset:
+    """Load a data set by name, or any folder of images by class.
+
+    ``"mnist-5k"`` is part of the package. The other names are looked for in the folders that
+    ``where`` lists; of these, ``"mnist"``, ``"fashion-mnist"`` and ``"cifar10"`` are downloaded by
+    torchvision into the first if they are in none. Everything else is the path of a folder with
+    ``train/<class>/*`` and ``test/<class>/*``, images all of one size, all RGB or all grey;
+    classes are numbered in sorted order, images follow in natural order (2 before 10).
+
+    Args:
+        name: one of ``NAMES``, or the path of a folder.
+        root: the folder that holds data sets; unless given, the one that the environment
+            variable ``NNC_DATA`` names, then ``~/.cache/nnc``.
+        download: whether it may be downloaded.
+        progress: whether to draw a progress bar where decoding images takes more than a second.
+
+    Returns:
+        The data set, in memory.
+
+    Raises:
+        ValueError: the name is unknown (the nearest is suggested), or a file is damaged (it is
+            named).
+        FileNotFoundError: the data set is not there and was not downloaded; the message says what
+            was looked for, where, and the ways out.
+    """
+    if name == "mnist-5k":
+        return _load_embedded()
+    if name in NAMES:
+        name = str(name)
+        folders = where(name, root)
+        found = [folder for folder in folders if not _missing(name, folder)]
+        return _read(name, found[0] if found else _fetch(name, folders, download), progress)
+    if not str(name) or not Path(name).is_dir():
+        raise _unknown(name)
+    return _read(Path(name).resolve().name, Path(name), progress)
+
+
+def where(name: str, root: Path | str | None = None) -> list[Path]:
+    """The folders in which ``load`` looks for a named data set, in this order.
+
+    Args:
+        name: one of ``NAMES``; ``"mnist-5k"`` is a file of the package and is in no folder.
+        root: as in ``load``.
+
+    Returns:
+        The paths, existing or not.
+
+    Raises:
+        ValueError: the name is unknown (the nearest is suggested).
+    """
+    if name not in NAMES:
+        raise _unknown(name)
+    given = [root] if root else [os.environ.get("NNC_DATA"), Path.home() / ".cache" / "nnc"]
+    roots = [Path(folder).expanduser() for folder in given if folder]
+    return [folder / _FOLDERS[name] for folder in roots] if name in _FOLDERS else []
+
+
+def split_validation(split: Split, count: int, seed: int) -> tuple[Split, Split]:
+    """Set a stratified validation split aside.
+
+    Args:
+        split: N images.
+        count: how many go to validation, at least 1 and below N, every class in proportion.
+        seed: which ones.
+
+    Returns:
+        The remaining training images and the validation images, both in their old order.
+
+    Raises:
+        ValueError: the count is not a whole number or out of range.
+    """
+    if not isinstance(count, int) or not 1 <= count < len(split):
+        raise ValueError(
+            f"count is {count}, must be a whole number from 1 to {len(split) - 1}, so that at "
+            "least one image is left on either side"
+        )
+    shuffled = torch.randperm(len(split), generator=torch.Generator().manual_seed(seed))
+    # Each image's place within its class, as a share of the class: the lowest shares of all go to
+    # validation, which takes every class in proportion, to the image.
+    share = torch.empty(len(split), dtype=torch.float64)
+    for label in split.labels.unique():
+        members = shuffled[split.labels[shuffled] == label]
+        share[members] = (torch.arange(len(members), dtype=torch.float64) + 0.5) / len(members)
+    chosen = torch.zeros(len(split), dtype=torch.bool)
+    chosen[shuffled[share[shuffled].argsort(stable=True)[:count]]] = True
+    return split.take(~chosen), split.take(chosen)
+
+
+def as_input(images: Tensor) -> Tensor:
+    """Pixels as a network takes them, ``x / 255``.
+
+    Args:
+        images: uint8, any shape.
+
+    Returns:
+        float32 in [0, 1], of the same shape.
+
+    Raises:
+        ValueError: the type is another.
+    """
+    if _kind(images) != "torch.uint8":
+        raise ValueError(f"images is {_describe(images)}, must be torch.uint8, pixels 0 to 255")
+    return images.float() / 255
+
+
+def _kind(value: object) -> str:
+    return str(value.dtype) if isinstance(value, Tensor) else type(value).__name__
+
+
+def _describe(value: object) -> str:
+    shape = f" of shape {tuple(value.shape)}" if isinstance(value, Tensor) else ""
+    return _kind(value) + shape
+
+
+def _unknown(name: str | Path) -> ValueError:
+    hint = did_you_mean(str(name).lower(), NAMES)
+    return ValueError(
+        f"name is {str(name)!r}, must be one of {', '.join(NAMES)}, or the path of a folder with "
+        f"train/<class>/* and test/<class>/*{hint}"
+    )
+
+
+def _load_embedded() -> Dataset:
+    with as_file(files("nnc.data") / "mnist_5k.npz") as path:
+        images, labels = readers.read_npz(path)
+    # The rows are shuffled and stratified already (scripts/make_mnist_5k.py), so that no random
+    # stream of some library version decides which are test images.
+    train, test = Split(images[:4000], labels[:4000]), Split(images[4000:], labels[4000:])
+    return Dataset("mnist-5k", _DIGITS, train, test)
+
+
+def _read(name: str, folder: Path, progress: bool) -> Dataset:
+    """A named data set or, under any other name, images by class."""
+    if name in _IDX_CLASSES:
+        classes = _IDX_CLASSES[name]
+        train, test = (readers.read_idx(folder, part, len(classes)) for part in ("train", "t10k"))
+    elif name == "cifar10":
+        classes, train, test = readers.read_cifar10(folder)
+    else:
+        classes, train, test = readers.read_folder(folder, progress)
+    return Dataset(name, classes, Split(*train), Split(*test))
+
+
+def _missing(name: str, folder: Path) -> list[str]:
+    """The files that a data set needs and the folder lacks."""
+    return [file for file in _FILES[name] if readers.plain_or_zipped(folder / file) is None]
+
+
+def _fetch(name: str, folders: list[Path], download: bool) -> Path:
+    """Download a data set that is in none of the folders into the first of them."""
+    reason = "was not to be downloaded"
+    if name not in _TORCHVISION:
+        reason = "cannot be downloaded"
+    elif download:
+        try:
+            _download(name, folders[0])
+            return folders[0]
+        except (OSError, RuntimeError, http.client.HTTPException) as error:
+            reason = f"could not be downloaded ({' '.join(str(error).split())})"
+    looked = " or ".join(str(folder) for folder in folders)
+    raise FileNotFoundError(
+        f"data set {name!r} ({', '.join(_FILES[name])}) is not in {looked} and {reason}; set "
+        f"NNC_DATA or root to a folder that has it as {_FOLDERS[name]}, or connect and let "
+        f"{name if name in _TORCHVISION else 'cifar10'!r} be downloaded, or use 'mnist-5k', which "
+        "is part of the package"
+    )
+
+
+def _download(name: str, folder: Path) -> None:
+    """Let torchvision download a data set, and move its files in when all are there."""
+    import torchvision.datasets
+
+    root = folder.parents[len(Path(_FOLDERS[name]).parts) - 1]
+    root.mkdir(parents=True, exist_ok=True)
+    patience = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(30)  # seconds without a byte; torchvision itself waits for minutes
+    try:
+        with tempfile.TemporaryDirectory(prefix=".download-", dir=root) as fresh:
+            getattr(torchvision.datasets, _TORCHVISION[name])(fresh, download=True)
+            folder.mkdir(parents=True, exist_ok=True)
+            for file in _missing(name, folder):
+                os.replace(Path(fresh) / _FOLDERS[name] / file, folder / file)
+    finally:
+        socket.setdefaulttimeout(patience)

@@ -1,0 +1,23 @@
+"""From trained weights to few values: assign, prune, quantise, train on, fold."""
+
+from nnc.pruning.folding import fold_batch_norm, fold_empty_units, remove_empty_units, rescale
+from nnc.pruning.kmeans import code_rest, kmeans, quantise_kmeans
+from nnc.pruning.quantised import Quantised
+from nnc.pruning.sharing import Rule, assign, freeze, merge, quantise, unfreeze
+
+__all__ = [
+    "Quantised",
+    "Rule",
+    "assign",
+    "code_rest",
+    "fold_batch_norm",
+    "fold_empty_units",
+    "freeze",
+    "kmeans",
+    "merge",
+    "quantise",
+    "quantise_kmeans",
+    "remove_empty_units",
+    "rescale",
+    "unfreeze",
+]

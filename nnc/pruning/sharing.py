@@ -1,0 +1,252 @@
+"""Step 3: from a trained network and its mixture to codes and a codebook.
+
+Everything here is a pure function of its arguments, except ``freeze`` and ``unfreeze``, which
+put a quantised network into a model for further training and take it out again.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+from nnc.models import prunable_weights
+from nnc.priors.mixture import GaussianMixturePrior, Mixture
+from nnc.pruning.quantised import Quantised
+
+Rule = Literal["responsibility", "likelihood"]
+_PIECE = 2**18  # weights scored at a time: 17 components in float64 take 36 MB
+
+
+def merge(mixture: Mixture, threshold: float) -> Mixture:
+    """Merge components that describe the same cluster, closest pair first.
+
+    The distance of two normals is the symmetrised divergence
+    ``KL(p‖q) + KL(q‖p) = ((v_p + d²) / v_q + (v_q + d²) / v_p) / 2 - 1`` with variances v and
+    distance d of the means. A merged component has the mean and the variance of the two together;
+    the zero component keeps its mean of 0, its variance then being the second moment about 0.
+    Source: Ullrich et al. (2017), section 4.1, appendix.
+
+    Args:
+        mixture: J + 1 components, the zero component first.
+        threshold: in nats; pairs below it are merged, 0 merges nothing.
+
+    Returns:
+        The merged mixture: the zero component, then the others by ascending mean.
+
+    Raises:
+        ValueError: the threshold is negative or NaN.
+    """
+    if not threshold >= 0:
+        raise ValueError(f"threshold is {threshold}, must be at least 0")
+    means, variances = mixture.means.clone(), 1 / mixture.precisions
+    shares = mixture.proportions.clone()
+    while len(means) > 1:
+        distance = _symmetrised_kl(means, variances)
+        closest = int(distance.argmin())
+        if not distance.flatten()[closest] < threshold:
+            break
+        i, j = sorted(divmod(closest, len(means)))
+        pair = torch.tensor([i, j])
+        means[i], variances[i] = _moments(means[pair], variances[pair], shares[pair], i == 0)
+        shares[i] += shares[j]
+        keep = torch.arange(len(means)) != j
+        means, variances, shares = means[keep], variances[keep], shares[keep]
+    order = torch.cat([torch.zeros(1, dtype=torch.long), 1 + means[1:].argsort()])
+    return Mixture(means[order], 1 / variances[order], shares[order])
+
+
+def _symmetrised_kl(means: Tensor, variances: Tensor) -> Tensor:
+    """All pairs' distances, infinite on the diagonal."""
+    squared = (means[:, None] - means[None, :]) ** 2
+    one_way = (variances[:, None] + squared) / variances[None, :]
+    return ((one_way + one_way.T) / 2 - 1).fill_diagonal_(torch.inf)
+
+
+def _moments(
+    means: Tensor, variances: Tensor, shares: Tensor, with_zero: bool
+) -> tuple[Tensor, Tensor]:
+    total = shares.sum()
+    # Two components that own nothing still have a midpoint.
+    share = shares / total if total > 0 else torch.full_like(shares, 0.5)
+    mean = torch.zeros_like(means[0]) if with_zero else (share * means).sum()
+    return mean, (share * (variances + (means - mean) ** 2)).sum()
+
+
+def assign(weights: Tensor, mixture: Mixture, by: Rule = "responsibility") -> Tensor:
+    """The component that owns each weight.
+
+    ``argmax_j log pi_j + log N(w | mu_j, 1 / lambda_j)`` by responsibility (maximum a posteriori),
+    without ``log pi_j`` by likelihood. Source: Ullrich et al. (2017), section 4.1.
+
+    Args:
+        weights: any shape, already divided by the layer's scale where there is one.
+        mixture: J + 1 components, the zero component first.
+        by: which of the two rules.
+
+    Returns:
+        int64 codes of the same shape, 0 for the zero component.
+
+    Raises:
+        ValueError: an unknown rule, or weights that are not finite.
+    """
+    if by not in ("responsibility", "likelihood"):
+        raise ValueError(f"by is {by!r}, must be 'responsibility' or 'likelihood'")
+    if not bool(torch.isfinite(weights).all()):
+        raise ValueError("weights has values that are NaN or infinite; train them again")
+    flat = weights.detach().cpu().flatten()
+    pieces = [_scores(piece, mixture, by).argmax(dim=-1) for piece in flat.split(_PIECE)]
+    codes = torch.cat(pieces) if pieces else torch.empty(0, dtype=torch.long)
+    return codes.reshape(weights.shape)
+
+
+def _scores(x: Tensor, mixture: Mixture, by: Rule) -> Tensor:
+    """Log joint or log likelihood of every component, up to a constant, N × (J + 1)."""
+    precisions = mixture.precisions
+    scores = 0.5 * (precisions.log() - precisions * (x.double()[:, None] - mixture.means) ** 2)
+    return scores + mixture.proportions.log() if by == "responsibility" else scores
+
+
+def quantise(
+    model: nn.Module,
+    prior: GaussianMixturePrior,
+    *,
+    threshold: float = 0.0,
+    by: Rule = "responsibility",
+) -> Quantised:
+    """Prune what the zero component owns and set every other weight to its component's mean.
+
+    Args:
+        model: a network trained under the prior; left unchanged.
+        prior: its mixture and, where learnt, its scales (one per prunable tensor, in order).
+        threshold: components closer than this (symmetrised KL, nats) are merged first.
+        by: the rule that assigns weights to components.
+
+    Returns:
+        Codes per prunable tensor with codebooks ``s_l * mu_j`` that hold only the entries in use,
+        and the rest of the model's ``state_dict``. A layer that is all zero has a codebook of
+        one entry.
+
+    Raises:
+        ValueError: nothing to prune, or a tensor with NaN or infinite weights (named).
+    """
+    weights = prunable_weights(model)
+    mixture = merge(prior.mixture(), threshold)
+    scales = prior.scales() or (1.0,) * len(weights)
+    codes, codebooks = {}, {}
+    for (name, weight), scale in zip(weights.items(), scales, strict=True):
+        try:
+            owners = assign(weight.detach() / scale, mixture, by)
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from None
+        codes[name], codebooks[name] = _compact(owners, (scale * mixture.means).float())
+    return Quantised.beside(model.state_dict(), codes, codebooks)
+
+
+def _compact(owners: Tensor, codebook: Tensor) -> tuple[Tensor, Tensor]:
+    """Drop entries nobody uses; entry 0 stays."""
+    used = torch.bincount(owners.flatten(), minlength=len(codebook)) > 0
+    used[0] = True
+    renumbered = used.cumsum(0) - 1
+    return renumbered[owners].int(), codebook[used]
+
+
+class _SharedWeights(torch.autograd.Function):
+    """``table[codes]``, whose gradient sums over all weights that share an entry."""
+
+    @staticmethod
+    def forward(ctx: Any, table: Tensor, codes: Tensor) -> Tensor:
+        ctx.save_for_backward(codes)
+        ctx.entries = len(table)
+        return table[codes]
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        (codes,) = ctx.saved_tensors
+        summed = torch.bincount(codes.flatten(), gradient.flatten(), minlength=ctx.entries)
+        return summed.to(gradient.dtype), None
+
+
+class _Codebook(nn.Module):
+    """Parametrisation of a weight by its codebook; the stored parameter leaves entry 0 out."""
+
+    def __init__(self, codes: Tensor) -> None:
+        super().__init__()
+        self.codes: Tensor
+        self.register_buffer("codes", codes.long())
+
+    def forward(self, entries: Tensor) -> Tensor:
+        return _SharedWeights.apply(nn.functional.pad(entries, (1, 0)), self.codes)
+
+
+def freeze(model: nn.Module, quantised: Quantised) -> nn.Module:
+    """Fix which weights share a value, and leave the values (and the rest) to be trained.
+
+    Each coded weight becomes ``codebook[codes]`` with the non-zero entries as parameters. An
+    entry receives the summed gradient of the weights that share it; zeros stay zero.
+    Source: Han, Mao and Dally, "Deep Compression" (2015), section 3.
+
+    Args:
+        model: changed in place, of the architecture that was quantised.
+        quantised: what to put into it.
+
+    Returns:
+        The model, whose ``parameters()`` are now the codebooks and the rest. Build the optimiser
+        after this call.
+
+    Raises:
+        ValueError: the model does not fit, or every weight is zero.
+    """
+    if all(len(codebook) == 1 for codebook in quantised.codebooks.values()):
+        raise ValueError(
+            "quantised has only zeros, so nothing is left to train; weaken the prior (tau, pi_0)"
+        )
+    quantised.load_into(model)
+    for name, codes in quantised.codes.items():
+        module, attribute = _owner(model, name)
+        weight = getattr(module, attribute)
+        # A copy: training must not reach into the value that was passed in.
+        entries = quantised.codebooks[name][1:].to(weight.device, weight.dtype, copy=True)
+        setattr(module, attribute, nn.Parameter(entries))
+        codebook = _Codebook(codes.to(weight.device))
+        # unsafe: the parameter (K - 1 entries) has another shape than the weight it stands for.
+        parametrize.register_parametrization(module, attribute, codebook, unsafe=True)
+    return model
+
+
+def unfreeze(model: nn.Module) -> Quantised:
+    """Take the trained codebooks out of a frozen model and leave plain weights in it.
+
+    Args:
+        model: as ``freeze`` made it; changed in place.
+
+    Returns:
+        Codes as they were, codebooks as trained, and the rest.
+
+    Raises:
+        ValueError: the model is not frozen.
+    """
+    frozen = {
+        f"{path}.{attribute}" if path else attribute: (module, attribute)
+        for path, module in model.named_modules()
+        if parametrize.is_parametrized(module)
+        for attribute, steps in module.parametrizations.items()
+        if isinstance(steps[0], _Codebook)
+    }
+    if not frozen:
+        raise ValueError("model is not frozen; call freeze(model, quantised) first")
+    codes, codebooks = {}, {}
+    for name, (module, attribute) in frozen.items():
+        steps: Any = module.parametrizations[attribute]
+        entries = steps.original.detach().float().cpu()
+        codes[name] = steps[0].codes.int().cpu()
+        codebooks[name] = torch.cat([torch.zeros(1), entries])
+        parametrize.remove_parametrizations(module, attribute, leave_parametrized=True)
+    return Quantised.beside(model.state_dict(), codes, codebooks)
+
+
+def _owner(model: nn.Module, name: str) -> tuple[nn.Module, str]:
+    path, _, attribute = name.rpartition(".")
+    return model.get_submodule(path), attribute

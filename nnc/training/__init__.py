@@ -1,0 +1,24 @@
+"""A training loop that resumes exactly, and what a student needs beside it."""
+
+from nnc.training.loop import Batch, History, cross_entropy, evaluate, fit, predict
+from nnc.training.teaching import (
+    Distillation,
+    Views,
+    best_shift,
+    shuffle_wrong_classes,
+    teacher_logits,
+)
+
+__all__ = [
+    "Batch",
+    "Distillation",
+    "History",
+    "Views",
+    "best_shift",
+    "cross_entropy",
+    "evaluate",
+    "fit",
+    "predict",
+    "shuffle_wrong_classes",
+    "teacher_logits",
+]

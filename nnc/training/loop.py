@@ -1,0 +1,352 @@
+"""Training: one loop for every network of the book, and what makes it resumable.
+
+The loop knows nothing of distillation or of priors. A loss is a callable of logits and batch, a
+penalty is a callable of the progress made, and both may close over whatever they need. Device,
+precision and the number of processes come from Accelerate.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from tqdm.auto import tqdm
+
+from nnc.data.sets import Split, as_input
+from nnc.training.checkpoints import CheckpointFile, Interruption
+from nnc.training.streams import stream
+
+History = list[dict[str, float]]
+
+FLAT = 1e-30
+"""Norm of a gradient that counts as none: the pull beside it is large, and finite."""
+
+
+class Batch(NamedTuple):
+    """What a loss sees of a batch besides the logits."""
+
+    images: Tensor  # floating point, N × C × H × W, after augmentation
+    labels: Tensor  # int64, N
+    indices: Tensor  # int64, N, positions in the training split: the key to stored soft targets
+    epoch: int = 0  # from 0; with views it says which one the images are from
+
+
+class Scheduler(Protocol):
+    """The part of a torch learning-rate scheduler that the loop uses, once after every step."""
+
+    def step(self) -> None: ...
+    def state_dict(self) -> dict[str, Any]: ...
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None: ...
+
+
+def cross_entropy(logits: Tensor, batch: Batch) -> Tensor:
+    """Mean cross-entropy of a batch in nats: ``mean_n( -log softmax(logits_n)[label_n] )``.
+
+    Args:
+        logits: N × number of classes.
+        batch: its ``labels`` are read, nothing else.
+
+    Returns:
+        A scalar tensor.
+    """
+    return nn.functional.cross_entropy(logits, batch.labels)
+
+
+def fit(
+    model: nn.Module,
+    train: Split,
+    loss: Callable[[Tensor, Batch], Tensor] = cross_entropy,
+    *,
+    optimiser: torch.optim.Optimizer,
+    epochs: int,
+    batch_size: int,
+    penalty: Callable[[float], Tensor] | None = None,
+    prior: nn.Module | None = None,
+    scheduler: Scheduler | None = None,
+    validation: Split | None = None,
+    augment: Callable[[Tensor, torch.Generator], Tensor] | None = None,
+    views: Callable[[int], Tensor] | None = None,
+    shuffle: bool = True,
+    measure: Callable[[int], dict[str, float]] | None = None,
+    seed: int = 0,
+    checkpoint: Path | None = None,
+    run: str = "",
+    accelerator: Any = None,
+    progress: bool = True,
+) -> History:
+    """Minimise ``mean over the batch of loss(logits, batch) + penalty(progress)``.
+
+    Every step sees exactly ``batch_size`` images over all processes; the remainder of an epoch is
+    left out, another remainder each time. All randomness is a function of seed, epoch and step,
+    so a run that was stopped at any step and started again ends with the same bits as one that
+    was not, on the same machine with the same number of threads.
+
+    Args:
+        model: trained in place; moved to Accelerate's device.
+        train: the images and labels to learn from.
+        loss: mean loss per example from logits and batch; cross-entropy unless given.
+        optimiser: holds the parameters of the model, and of the prior where there is one.
+        epochs: how often the data set is seen.
+        batch_size: images per step over all processes, a multiple of their number.
+        penalty: added once per step (not per example) to the loss; called with the share of all
+            steps already done, in [0, 1). It scales itself: ``tau / n`` belongs in it.
+        prior: a module with parameters of its own that the penalty uses; stored in checkpoints.
+        scheduler: a torch learning-rate scheduler, stepped after every step.
+        validation: where given, its accuracy is part of each epoch's row.
+        augment: from uint8 images and a generator to images of the same type; it sees the batch
+            of all processes, so that their number changes nothing.
+        views: from the epoch (from 0) to the images that it learns from, in place of ``train``'s
+            and of their shape: a schedule of augmentations that several runs share.
+        shuffle: whether each epoch has an order of its own; else that of ``train``.
+        measure: called with the epoch (from 1) when it ends; what it returns joins that row.
+        seed: of order, augmentation and dropout. Initial weights are the caller's.
+        checkpoint: a file to resume from where it exists, and to keep up to date.
+        run: what this run is, in words; a checkpoint of another run is refused.
+        accelerator: an ``accelerate.Accelerator``; a default one unless given.
+        progress: whether to draw a progress bar.
+
+    Returns:
+        One row per epoch: ``epoch`` (from 1), ``loss`` and ``penalty`` (means over its steps),
+        ``seconds``, ``validation_accuracy`` where asked for, what ``measure`` returned, and with
+        a penalty ``pull_ratio``: in the last step, the norm of the penalty's gradient as a
+        multiple of the loss's, over the weights that the penalty depends on.
+
+    Raises:
+        ValueError: an argument is out of range, labels do not fit the logits, or the checkpoint
+            belongs to another run.
+        FloatingPointError: the loss or the penalty became NaN or infinite. The last good
+            checkpoint is kept.
+    """
+    accelerator = _accelerator(accelerator)
+    _check(train, epochs, batch_size, accelerator.num_processes)
+    steps = len(train) // batch_size
+    file = CheckpointFile(
+        checkpoint,
+        identity=f"{run} | seed {seed}, {epochs} epochs, batches of {batch_size} from {len(train)}",
+        modules={"model": model, "prior": prior, "optimiser": optimiser, "scheduler": scheduler},
+        writes=accelerator.is_main_process,
+    )
+    history, start, sums = file.resume()
+    largest_label = int(train.labels.max())
+    wrapped = accelerator.prepare_model(model)
+    if prior is not None:
+        prior.to(accelerator.device)
+    bar = tqdm(total=epochs * steps, initial=start, disable=not progress, unit="step", leave=False)
+    began = time.perf_counter() - sums["seconds"]
+    with torch.random.fork_rng(), Interruption(enabled=checkpoint is not None) as interruption, bar:
+        for position in range(start, epochs * steps):
+            epoch, step = divmod(position, steps)
+            if step == 0 or position == start:
+                order = _order(len(train), seed, epoch, shuffle)
+                pool = train.images if views is None else _view(views(epoch), train)
+            _seed_everything(seed, epoch, step, accelerator.process_index)
+            index = order[step * batch_size : (step + 1) * batch_size]
+            images = pool[index]
+            if augment is not None:
+                images = augment(images, stream(seed, epoch, step))
+            batch = _share(images, train.labels[index], index, epoch, model, accelerator)
+            model.train()
+            terms = _terms(
+                wrapped, batch, largest_label, loss, penalty, position / (epochs * steps)
+            )
+            for name, value in terms.items():
+                sums[name] += _finite(value, name, epoch, step, checkpoint)
+            optimiser.zero_grad(set_to_none=True)
+            pull = _pull_ratio(terms, model) if step + 1 == steps else {}
+            accelerator.backward(sum(terms.values()))
+            optimiser.step()
+            if scheduler is not None:
+                scheduler.step()
+            bar.update()
+            sums["seconds"] = time.perf_counter() - began
+            if step + 1 == steps:
+                row = _row(epoch, steps, sums, model, validation, measure) | pull
+                history.append(row)
+                bar.set_postfix_str(_summary(row))
+                began, sums = time.perf_counter(), dict.fromkeys(sums, 0.0)
+            file.save_when_due(history, position + 1, sums, epoch_ended=step + 1 == steps)
+            if interruption.asked:
+                file.save(history, position + 1, sums)
+                interruption.leave()
+    accelerator.unwrap_model(wrapped, keep_fp32_wrapper=False)
+    return history
+
+
+@torch.no_grad()
+def evaluate(model: nn.Module, split: Split, batch_size: int = 1000) -> float:
+    """Share of the images whose largest logit is at their label.
+
+    Args:
+        model: evaluated in ``eval`` mode and left in the mode it was in.
+        split: images and labels.
+        batch_size: images per forward pass; it does not change the result.
+
+    Returns:
+        Accuracy as a fraction in [0, 1].
+    """
+    logits = predict(model, split, batch_size)
+    return (logits.argmax(dim=1) == split.labels).double().mean().item()
+
+
+@torch.no_grad()
+def predict(model: nn.Module, split: Split, batch_size: int = 1000) -> Tensor:
+    """Logits of every image of a split, in order.
+
+    Args:
+        model: used in ``eval`` mode and left in the mode it was in.
+        split: N images; the labels are not read.
+        batch_size: images per forward pass.
+
+    Returns:
+        Logits on the CPU, N × number of classes.
+    """
+    was_training = model.training
+    model.eval()
+    like = next(model.parameters())
+    logits = [
+        model(as_input(images).to(like.device, like.dtype)).float().cpu()
+        for images in split.images.split(batch_size)
+    ]
+    model.train(was_training)
+    return torch.cat(logits)
+
+
+def _accelerator(given: Any) -> Any:
+    if given is None:
+        from accelerate import Accelerator  # slow to import, and nothing else here needs it
+
+        given = Accelerator()
+    if given.mixed_precision == "fp16":
+        raise ValueError("accelerator has mixed_precision 'fp16', allowed are 'no' and 'bf16'")
+    return given
+
+
+def _check(train: Split, epochs: int, batch_size: int, processes: int) -> None:
+    if epochs < 1:
+        raise ValueError(f"epochs is {epochs}, must be at least 1")
+    if not 1 <= batch_size <= len(train):
+        raise ValueError(
+            f"batch_size is {batch_size}, must lie between 1 and the {len(train)} training images"
+        )
+    if batch_size % processes:
+        raise ValueError(
+            f"batch_size is {batch_size}, must be a multiple of the {processes} processes"
+        )
+
+
+def _order(count: int, seed: int, epoch: int, shuffle: bool) -> Tensor:
+    return torch.randperm(count, generator=stream(seed, epoch)) if shuffle else torch.arange(count)
+
+
+def _view(images: Tensor, train: Split) -> Tensor:
+    if images.dtype != torch.uint8 or images.shape != train.images.shape:
+        raise ValueError(
+            f"views gave {images.dtype} of shape {tuple(images.shape)}, must give torch.uint8 of "
+            f"the shape of the training images, {tuple(train.images.shape)}"
+        )
+    return images
+
+
+def _seed_everything(seed: int, epoch: int, step: int, process: int) -> None:
+    """Seed torch's global stream, which dropout draws from, for this one step."""
+    torch.manual_seed(stream(seed, epoch, step, process).initial_seed())
+
+
+def _share(
+    images: Tensor,
+    labels: Tensor,
+    index: Tensor,
+    epoch: int,
+    model: nn.Module,
+    accelerator: Any,
+) -> Batch:
+    """This process's slice of a step that was drawn and augmented for all processes."""
+    size = len(index) // accelerator.num_processes
+    mine = slice(accelerator.process_index * size, (accelerator.process_index + 1) * size)
+    like = next(model.parameters())
+    return Batch(
+        as_input(images[mine]).to(like.device, like.dtype),
+        labels[mine].to(like.device),
+        index[mine],
+        epoch,
+    )
+
+
+def _terms(
+    model: nn.Module,
+    batch: Batch,
+    largest_label: int,
+    loss: Callable[[Tensor, Batch], Tensor],
+    penalty: Callable[[float], Tensor] | None,
+    progress: float,
+) -> dict[str, Tensor]:
+    """The terms of the objective by name."""
+    logits = model(batch.images)
+    if logits.dim() == 2 and largest_label >= logits.shape[1]:
+        raise ValueError(
+            f"labels has the value {largest_label}, must lie below the {logits.shape[1]} outputs "
+            "of the model; give the model one output per class"
+        )
+    terms = {"loss": loss(logits, batch)}
+    if penalty is not None:
+        terms["penalty"] = penalty(progress)
+    return terms
+
+
+def _pull_ratio(terms: dict[str, Tensor], model: nn.Module) -> dict[str, float]:
+    """How hard the penalty pulls at the weights it depends on, measured by the loss's pull."""
+    penalty = terms.get("penalty")
+    if penalty is None or not penalty.requires_grad:
+        return {}
+    weights = [weight for weight in model.parameters() if weight.requires_grad]
+    of_penalty, of_loss = (
+        torch.autograd.grad(term, weights, retain_graph=True, allow_unused=True)
+        for term in (penalty, terms["loss"])
+    )
+    reached = [pair for pair in zip(of_penalty, of_loss, strict=True) if pair[0] is not None]
+    prior, error = (
+        math.hypot(*(float(gradient.norm()) for gradient in found if gradient is not None))
+        for found in (zip(*reached, strict=True) if reached else ((), ()))
+    )
+    return {"pull_ratio": prior / max(error, FLAT)}
+
+
+def _finite(value: Tensor, name: str, epoch: int, step: int, checkpoint: Path | None) -> float:
+    number = value.item()
+    if not np.isfinite(number):
+        kept = f"; the last good checkpoint is kept in {checkpoint}" if checkpoint else ""
+        raise FloatingPointError(
+            f"the {name} is {number} at epoch {epoch + 1}, step {step + 1}{kept}; "
+            "lower the learning rate or check the data"
+        )
+    return number
+
+
+def _row(
+    epoch: int,
+    steps: int,
+    sums: dict[str, float],
+    model: nn.Module,
+    validation: Split | None,
+    measure: Callable[[int], dict[str, float]] | None,
+) -> dict[str, float]:
+    row = {
+        "epoch": epoch + 1,
+        "loss": sums["loss"] / steps,
+        "penalty": sums["penalty"] / steps,
+        "seconds": sums["seconds"],
+    }
+    if validation is not None:
+        row["validation_accuracy"] = evaluate(model, validation)
+    return row | (measure(epoch + 1) if measure is not None else {})
+
+
+def _summary(row: dict[str, float]) -> str:
+    shown = [name for name in ("loss", "pull_ratio", "validation_accuracy") if name in row]
+    return ", ".join(f"{name.replace('_', ' ')} {row[name]:.4f}" for name in shown)

@@ -1,0 +1,227 @@
+"""What a teacher says, once for all students: a schedule of views, its logits, and the loss.
+
+Teacher and student have to see the same view of an image. With a schedule of views that is fixed
+in advance, the teacher is asked once for each, and its answers serve every student and seed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+from tqdm.auto import tqdm
+
+from nnc.data.augment import random_crop, random_flip
+from nnc.data.sets import Split
+from nnc.files import atomic_write
+from nnc.losses import distillation_loss
+from nnc.training.loop import Batch, predict
+from nnc.training.streams import stream
+
+_BATCH = 250  # images per forward pass; larger ones leave the processor's caches
+
+
+@dataclass(frozen=True, eq=False)
+class Views:
+    """A fixed schedule of augmented views: epoch e of every run sees view ``e mod count``.
+
+    Args:
+        split: N images; the labels are not read.
+        count: how many views there are, at least 1.
+        crop: pixels padded by reflection before each random crop; 0 for none.
+        flip: whether each image is mirrored with probability one half.
+        seed: of the places and mirrors drawn.
+
+    Raises:
+        ValueError: the count is not a whole number of at least 1.
+    """
+
+    split: Split
+    count: int
+    crop: int = 0
+    flip: bool = False
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.count, int) or self.count < 1:
+            raise ValueError(f"count is {self.count}, must be a whole number of at least 1")
+
+    def __call__(self, epoch: int) -> Tensor:
+        """The images of an epoch (from 0), uint8, in the order and shape of the split's."""
+        generator = stream(self.seed, epoch % self.count)
+        images = random_crop(self.split.images, self.crop, generator)
+        return random_flip(images, generator) if self.flip else images
+
+    def fingerprint(self) -> str:
+        """SHA-256 over the images and the schedule, in hexadecimal."""
+        schedule = f"{tuple(self.split.images.shape)} {self.count} {self.crop} {self.flip}"
+        digest = hashlib.sha256(f"{schedule} {self.seed} ".encode())
+        digest.update(self.split.images.cpu().numpy().tobytes())
+        return digest.hexdigest()
+
+
+class Distillation:
+    """The loss of a student, as :func:`nnc.fit` wants it, with a teacher's logits looked up.
+
+    Each image's logits are found by the batch's epoch and indices, so that teacher and student
+    speak of the same view. With ``alpha = 1`` labels are never read.
+
+    Args:
+        teacher_logits: floating point, V × N × C for V views, or N × C where all epochs see the
+            same images; N in the order of the training split.
+        temperature: as in :func:`nnc.distillation_loss`.
+        alpha: as in :func:`nnc.distillation_loss`.
+
+    Raises:
+        ValueError: the logits have another shape.
+    """
+
+    def __init__(self, teacher_logits: Tensor, *, temperature: float, alpha: float) -> None:
+        if teacher_logits.dim() not in (2, 3) or 0 in teacher_logits.shape:
+            raise ValueError(
+                f"teacher_logits has shape {tuple(teacher_logits.shape)}, must be views × images "
+                "× classes or images × classes, none of them 0"
+            )
+        self._logits = teacher_logits if teacher_logits.dim() == 3 else teacher_logits[None]
+        self._temperature, self._alpha = temperature, alpha
+
+    def teacher(self, batch: Batch) -> Tensor:
+        """The teacher's logits for a batch, float32, images × classes."""
+        return self._logits[batch.epoch % len(self._logits), batch.indices].float()
+
+    def __call__(self, logits: Tensor, batch: Batch) -> Tensor:
+        """The loss of a batch, a scalar in nats."""
+        return distillation_loss(
+            logits,
+            self.teacher(batch).to(logits),
+            None if self._alpha == 1 else batch.labels,
+            temperature=self._temperature,
+            alpha=self._alpha,
+        )
+
+
+def teacher_logits(teacher: nn.Module, views: Views, folder: Path, progress: bool = True) -> Tensor:
+    """A teacher's logits on every view, computed once and kept in a folder, a file per view.
+
+    The files carry the fingerprint of teacher and views. A call that was stopped goes on with the
+    views that are missing.
+
+    Args:
+        teacher: used in ``eval`` mode.
+        views: the schedule.
+        folder: where ``view-00.safetensors`` and so on are kept.
+        progress: whether to draw a progress bar over the views.
+
+    Returns:
+        float16, V × N × C.
+
+    Raises:
+        ValueError: a file is of another teacher, other images or another schedule, or the
+            teacher's logits do not fit into float16.
+    """
+    mark = hashlib.sha256(f"{fingerprint(teacher)} {views.fingerprint()}".encode()).hexdigest()
+    found = []
+    for view in tqdm(range(views.count), disable=not progress, unit="view", leave=False):
+        path = folder / f"view-{view:02}.safetensors"
+        if not path.exists():
+            images = Split(views(view), views.split.labels)
+            _write(path, predict(teacher, images, _BATCH), mark)
+        found.append(_read(path, mark))
+    return torch.stack(found)
+
+
+def shuffle_wrong_classes(logits: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
+    """Logits whose values for the wrong classes change places at random, image by image.
+
+    What is left of a teacher that way is how sure it was of each image; which classes it finds
+    alike is gone. So this is the control that tells dark knowledge from smoothing.
+
+    Args:
+        logits: N × C.
+        labels: int64, N, the right class of each image, whose value stays where it is.
+        generator: a CPU one.
+
+    Returns:
+        Logits of the same shape and type.
+    """
+    count, classes = logits.shape
+    wrong = (
+        torch.arange(classes)
+        .expand(count, classes)[torch.arange(classes) != labels[:, None]]
+        .view(count, classes - 1)
+    )
+    order = torch.rand(wrong.shape, generator=generator).argsort(dim=1)
+    return logits.scatter(1, wrong, logits.gather(1, wrong.gather(1, order)))
+
+
+def best_shift(logits: Tensor, labels: Tensor, classes: Tensor) -> float:
+    """The number that, added to the logits of some classes, gives the fewest errors.
+
+    A student that never saw some classes has learnt of them from its teacher, but says them too
+    rarely; one number puts that right. Source: Hinton, Vinyals and Dean (2015), section 3.
+
+    Every error depends on one threshold per image, so the numbers between neighbouring thresholds
+    are all that can differ; of equally good ones the middle of the widest gap is taken.
+
+    Args:
+        logits: N × C.
+        labels: int64, N.
+        classes: int64, the classes that are moved together, not all of them.
+
+    Returns:
+        The number, in units of logits.
+    """
+    others = torch.ones(logits.shape[1], dtype=torch.bool)
+    others[classes] = False
+    values = logits.double()
+    # Above its threshold an image is given to the best of the moved classes, below to another.
+    best_moved, best_other = values[:, classes].max(dim=1), values[:, others].max(dim=1)
+    threshold, order = (best_other.values - best_moved.values).sort()
+    right_above = (classes[best_moved.indices] == labels)[order].long()
+    right_below = (torch.nonzero(others).flatten()[best_other.indices] == labels)[order].long()
+    # Entry i: right answers when i thresholds lie below the number.
+    right = torch.cat([torch.zeros(1, dtype=torch.int64), right_above.cumsum(0)])
+    right += right_below.sum() - torch.cat([right[:1], right_below.cumsum(0)])
+    edges = torch.cat([threshold[:1] - 1, threshold, threshold[-1:] + 1])
+    widths = edges.diff()
+    widths[right < right.max()] = -1
+    place = int(widths.argmax())
+    return float((edges[place] + edges[place + 1]) / 2)
+
+
+def fingerprint(model: nn.Module) -> str:
+    """SHA-256 over names, types, shapes and values of a ``state_dict``, in hexadecimal."""
+    digest = hashlib.sha256()
+    for name, value in sorted(model.state_dict().items()):
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)} ".encode())
+        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _write(path: Path, logits: Tensor, mark: str) -> None:
+    half = logits.half()
+    if not bool(torch.isfinite(half).all()):
+        raise ValueError(
+            f"teacher's logits reach {float(logits.abs().max())}, must be finite and within "
+            "±65504 to be kept as float16; check the teacher"
+        )
+    atomic_write(path, safetensors.torch.save({"logits": half}, {"fingerprint": mark}))
+
+
+def _read(path: Path, mark: str) -> Tensor:
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            metadata, logits = file.metadata() or {}, file.get_tensor("logits")
+    except (OSError, safetensors.SafetensorError) as error:
+        raise ValueError(f"{path} cannot be read ({error}); delete it") from None
+    if metadata.get("fingerprint") != mark:
+        raise ValueError(
+            f"{path} holds the logits of another teacher, other images or another schedule of "
+            "views; delete its folder, and they are computed anew"
+        )
+    return logits

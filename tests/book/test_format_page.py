@@ -1,0 +1,163 @@
+"""The page "File format" is enough to write a decoder from: here are two, and they agree."""
+
+import base64
+import json
+import zlib
+from pathlib import Path
+
+import page_decoder
+import pytest
+import torch
+from storage_networks import chain, network
+from test_widgets import run_node
+
+import nnc
+import nnc_book.widgets
+from nnc.storage import context, dumps, loads
+from nnc_book import records
+
+SCRIPT = Path(nnc_book.widgets.__file__).with_name("sws.js")
+
+
+def tall(seed=0):
+    """Convolutions that read each other, and more levels than small steps."""
+    generator = torch.Generator().manual_seed(seed)
+    codes, books = {}, {}
+    for name, shape, levels in (
+        ("a", (16, 3, 3, 3), 40),
+        ("b", (20, 16, 3, 3), 300),
+        ("c", (9, 20), 3),
+    ):
+        codes[name] = torch.randint(0, levels, shape, generator=generator, dtype=torch.int32)
+        codes[name][torch.rand(shape, generator=generator) < 0.7] = 0
+        codes[name][:, ::3] = 0
+        books[name] = torch.cat([torch.zeros(1), torch.randn(levels - 1, generator=generator)])
+    return nnc.Quantised(codes, books, {"bias": torch.randn(20, generator=generator).half()})
+
+
+def one_sided(sign):
+    generator = torch.Generator().manual_seed(1)
+    codes = torch.randint(0, 6, (30, 50), generator=generator, dtype=torch.int32)
+    codes[torch.rand(codes.shape, generator=generator) < 0.8] = 0
+    return nnc.Quantised({"w": codes}, {"w": sign * torch.arange(6.0).sqrt()}, {})
+
+
+def agrees_in_python(data):
+    found, metadata = page_decoder.decode(data)
+    expected = loads(data)
+    for name, codes in expected.codes.items():
+        form, numbers, book, _ = found[name]
+        assert form < 16
+        assert numbers == codes.flatten().tolist()
+        assert book == expected.codebooks[name].tolist()
+    for name, tensor in expected.rest.items():
+        form, numbers, book, plain = found[name]
+        plain = plain if form == 0 else [book[number] for number in numbers]
+        assert plain == tensor.flatten().tolist()
+    return metadata
+
+
+def agrees_in_the_page(data):
+    """The same for the decoder that the interactive figure has, which gives numbers alone."""
+    found = run_node(f"""
+        const {{ decode }} = await import("{SCRIPT.as_uri()}");
+        const bytes = Uint8Array.from(Buffer.from("{base64.b64encode(data).decode()}", "base64"));
+        const found = [...decode(bytes)].map(([name, {{ values }}]) => [name, [...values]]);
+        console.log(JSON.stringify(Object.fromEntries(found)));
+    """)
+    expected = loads(data)
+    weights = {name: expected.weight(name) for name in expected.codes}
+    assert found == {
+        name: tensor.flatten().tolist() for name, tensor in (weights | expected.rest).items()
+    }
+
+
+@pytest.fixture(params=[agrees_in_python, agrees_in_the_page])
+def agrees(request):
+    """A function that compares a decoder's answer with the package's."""
+    return request.param
+
+
+NETWORKS = {
+    "chain": chain(),
+    "tall": tall(),
+    "few": network((9, 31), 3, 0.9),
+    "many": network((20, 31), 700, 0.2),
+    "dense": network((40, 40), 16, 0.0),
+    "wide": network((1, 900), 4, 0.95),
+    "rare": network((60, 2), 2, 0.99),
+    "positive": one_sided(1),
+    "negative": one_sided(-1),
+}
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("precision", ["float32", "float16"])
+def test_the_second_decoder_reads_what_the_first_reads(name, precision):
+    data = dumps(NETWORKS[name], precision=precision, metadata={"a": "b"})
+    assert agrees_in_python(data) == {"a": "b"}
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("precision", ["float32", "float16"])
+def test_the_page_reads_what_the_package_reads(name, precision):
+    agrees_in_the_page(dumps(NETWORKS[name], precision=precision, metadata={"a": "b"}))
+
+
+@pytest.mark.parametrize("coder", ["raw", "csr", "relative", "huffman", "context"])
+def test_every_coder_is_read(agrees, coder, monkeypatch):
+    """The encoder is made to choose each coder in turn."""
+    from nnc.storage import tensors
+
+    def only(levels, bounds, shape, hints):
+        module = tensors.CODERS[coder]
+        more = {"hints": hints} if coder == "context" else {}
+        return coder, module.encode(levels, bounds, **more)
+
+    monkeypatch.setattr(tensors, "_smallest", only)
+    agrees(dumps(chain()))
+    agrees(dumps(network((12, 25), 5, 0.8)))
+
+
+@pytest.mark.parametrize(
+    "scan", [(True, True, 1), (False, False, 3), (True, False, 1), (False, True, 28)]
+)
+def test_every_scan_is_read(agrees, scan, monkeypatch):
+    chosen = context.Scan(*scan)
+
+    def only(levels, bounds, *, hints=None, width=1):
+        return bytes([chosen.byte]) + context._encode(levels, bounds, chosen, hints)
+
+    monkeypatch.setattr(context, "encode", only)
+    agrees(dumps(tall()))
+
+
+def test_the_recorded_network_is_read(agrees):
+    agrees((records.FOLDER / "lenet300-sws" / "seed-0.sws").read_bytes())
+
+
+@pytest.mark.parametrize("kind", ["float32", "float16", "bfloat16", "float64", "int64", "bool"])
+def test_numbers_of_every_type_are_read(agrees, kind):
+    numbers = torch.tensor([0.0, 1.0, -2.5, 65504.0, 6e-8]).to(getattr(torch, kind))
+    agrees(dumps(nnc.Quantised(chain().codes, chain().codebooks, {"numbers": numbers})))
+
+
+def test_the_page_refuses_damaged_files():
+    data = dumps(chain())
+    damaged = [data[:4], data[:-1], data[:40] + bytes([data[40] ^ 1]) + data[41:], b"PK" + data]
+    # A right checksum over nonsense: the reader has to find out by itself.
+    for at in range(5, len(data) - 4, 3):
+        body = data[:at] + bytes([data[at] ^ 0x55]) + data[at + 1 : -4]
+        damaged.append(body + zlib.crc32(body).to_bytes(4, "little"))
+    texts = json.dumps([base64.b64encode(one).decode() for one in damaged])
+    said = run_node(f"""
+        const {{ decode }} = await import("{SCRIPT.as_uri()}");
+        const said = {texts}.map((text) => {{
+            try {{ decode(Uint8Array.from(Buffer.from(text, "base64"))); return "read"; }}
+            catch (error) {{ return String(error.message); }}
+        }});
+        console.log(JSON.stringify(said));
+    """)
+    assert all("not a readable .sws file" in one for one in said[:4])
+    # With a right checksum some damage is another network; all else is refused in these words.
+    assert {one.partition(":")[0] for one in said} == {"not a readable .sws file", "read"}

@@ -1,0 +1,108 @@
+import pickle
+
+import pytest
+import safetensors.torch
+import torch
+
+from nnc import cli, storage
+from nnc.models import mini_vgg
+from nnc.pruning.kmeans import quantise_kmeans
+
+
+@pytest.fixture
+def state():
+    torch.manual_seed(0)
+    return {
+        "conv.weight": torch.randn(6, 3, 3, 3),
+        "conv.bias": torch.randn(6),
+        "層.weight": torch.randn(4, 30),
+        "norm.num_batches_tracked": torch.tensor(9),
+    }
+
+
+@pytest.mark.parametrize("kind", ["safetensors", "torch", "nested"])
+def test_a_packed_network_is_the_clustered_one(tmp_path, state, kind, capsys):
+    source, target = tmp_path / f"net.{kind}", tmp_path / "net.sws"
+    if kind == "safetensors":
+        safetensors.torch.save_file(state, source)
+    else:
+        torch.save(state if kind == "torch" else {"state_dict": state, "epoch": 3}, source)
+    options = ["--bits", "3", "--prune", "0.5", "--precision", "float32"]
+    assert cli.main(["pack", str(source), str(target), *options]) == 0
+    assert "times smaller than float32; sparsity 0.5" in capsys.readouterr().out
+    expected = quantise_kmeans(state, 8, 0.5).state_dict()
+    found = storage.load(target).state_dict()
+    assert found.keys() == expected.keys()
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
+
+
+def test_what_was_packed_can_be_inspected_and_unpacked(tmp_path, capsys):
+    torch.manual_seed(0)
+    model = mini_vgg()
+    torch.save(model.state_dict(), tmp_path / "mini.pt")
+    packed, dense = tmp_path / "mini.sws", tmp_path / "mini.safetensors"
+    assert cli.main(["pack", str(tmp_path / "mini.pt"), str(packed), "--prune", "0.9"]) == 0
+    assert cli.main(["inspect", str(packed)]) == 0
+    assert "features.0.weight" in capsys.readouterr().out
+    assert cli.main(["unpack", str(packed), str(dense)]) == 0
+    model.load_state_dict(safetensors.torch.load_file(dense))
+    assert storage.load(packed).sparsity() == pytest.approx(0.9, abs=1e-3)
+
+
+class Evil:
+    def __reduce__(self):
+        return (print, ("run!",))
+
+
+EVIL = pickle.dumps(Evil(), protocol=2)
+
+
+@pytest.mark.parametrize(
+    ("write", "options", "message"),
+    [
+        (
+            lambda p: p.write_bytes(EVIL),
+            [],
+            "cannot be read as weights",
+        ),
+        (lambda p: p.write_bytes(b"junk"), [], "cannot be read as weights"),
+        (lambda p: torch.save([1, 2], p), [], "holds no state_dict"),
+        (lambda p: torch.save({}, p), [], "holds no state_dict"),
+        (lambda p: torch.save({"w": torch.ones(3)}, p), [], "at least one weight tensor"),
+        (lambda p: None, [], "No such file"),
+        (lambda p: torch.save({"w": torch.ones(2, 2)}, p), ["--bits", "17"], "--bits is 17"),
+        (lambda p: torch.save({"w": torch.ones(2, 2)}, p), ["--bits", "0"], "--bits is 0"),
+        (lambda p: torch.save({"w": torch.ones(2, 2)}, p), ["--prune", "1"], "prune is 1.0"),
+    ],
+)
+def test_what_cannot_be_packed_is_said_in_one_line(tmp_path, capsys, write, options, message):
+    source, target = tmp_path / "net.pt", tmp_path / "net.sws"
+    write(source)
+    assert cli.main(["pack", str(source), str(target), *options]) == 2
+    out, err = capsys.readouterr()
+    line = err.splitlines()[-1]
+    assert line.startswith("nnc: ")
+    assert message in line
+    assert "run!" not in out
+    assert not target.exists()
+
+
+def test_packing_does_not_write_over_its_source(tmp_path, capsys):
+    source = tmp_path / "net.pt"
+    torch.save({"w": torch.ones(2, 2)}, source)
+    before = source.read_bytes()
+    assert cli.main(["pack", str(source), str(source)]) == 2
+    assert "must end in .sws" in capsys.readouterr().err
+    assert source.read_bytes() == before
+
+
+def test_unpacking_needs_the_right_ending(tmp_path, capsys):
+    assert cli.main(["unpack", str(tmp_path / "a.sws"), str(tmp_path / "b.pt")]) == 2
+    assert "must end in .safetensors" in capsys.readouterr().err
+
+
+def test_a_damaged_file_is_not_unpacked(tmp_path, capsys):
+    (tmp_path / "a.sws").write_bytes(b"SWS\1damaged")
+    assert cli.main(["unpack", str(tmp_path / "a.sws"), str(tmp_path / "b.safetensors")]) == 2
+    assert "a.sws: the checksum" in capsys.readouterr().err
+    assert not (tmp_path / "b.safetensors").exists()

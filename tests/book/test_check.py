@@ -75,7 +75,7 @@ def test_solutions_that_are_wrong_fail():
 def test_every_chapter_asks_for_its_answers_and_proves_them():
     from pathlib import Path
 
-    book = Path(__file__).parent.parent / "book"
+    book = Path(__file__).parents[2] / "book"
     for chapter, exercises in _EXERCISES.items():
         cells = nbformat.read(book / f"{chapter}.ipynb", as_version=4).cells
         text = "\n".join(cell.source for cell in cells)

@@ -13,7 +13,7 @@ from accelerate import Accelerator
 from torch import nn
 
 import nnc
-from nnc.training.loop import checkpoints
+from nnc.training import checkpoints
 
 torch.set_num_threads(1)
 mode, folder = sys.argv[1], Path(sys.argv[2])

@@ -91,3 +91,16 @@ def test_the_wheel_holds_every_file_of_the_package(tmp_path: Path) -> None:
         if path.is_file() and "__pycache__" not in path.parts
     }
     assert held == written
+
+
+def test_importing_the_library_loads_nothing_that_it_may_never_need() -> None:
+    drawn = ("matplotlib", "IPython", "ipywidgets", "anywidget", "PIL")
+    heavy = {*drawn, "torchvision", "numba", "accelerate", "nnc_book"}
+    code = f"import sys, nnc; print(*{heavy} & {{*sys.modules}})"
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == ""
+
+
+def test_the_library_imports_nothing_of_the_book() -> None:
+    for path in (ROOT / "nnc").rglob("*.py"):
+        assert "nnc_book" not in path.read_text(encoding="utf-8"), path

@@ -9,29 +9,45 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import Any, TypeVar
+from functools import cached_property, update_wrapper
+from importlib.util import find_spec
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
-try:
-    from numba import njit
-
-    # numba's own switch for debugging, which leaves the functions as they are.
-    COMPILED = os.environ.get("NUMBA_DISABLE_JIT", "0") == "0"
-except ImportError:
-    COMPILED = False
-
+# NUMBA_DISABLE_JIT is numba's own switch for debugging, which leaves the functions as they are.
+COMPILED = find_spec("numba") is not None and os.environ.get("NUMBA_DISABLE_JIT", "0") == "0"
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
+class _Loop:
+    """A function that is compiled at its first call, because importing numba takes long."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function = function
+        update_wrapper(self, function)
+
+    def __call__(self, *arguments: Any) -> Any:
+        return self.machine_code(*arguments)
+
+    @cached_property
+    def machine_code(self) -> Callable[..., Any]:
+        from numba import njit
+
+        # Compiled code calls compiled code alone, which numba looks for among the globals.
+        known = self.function.__globals__
+        for name in self.function.__code__.co_names:
+            if isinstance(known.get(name), _Loop):
+                known[name] = known[name].machine_code
+        # Nothing here allocates, so arrays need not be counted at every call: a third of the time.
+        options: dict[str, Any] = {"cache": True, "nogil": True, "_nrt": False}
+        return cast(Callable[..., Any], njit(**options)(self.function))
+
+
 def compiled(function: F) -> F:
-    """The function, compiled where numba is installed."""
-    if not COMPILED:
-        return function
-    # Nothing here allocates, so arrays need not be counted at every call: a third of the time.
-    options: dict[str, Any] = {"cache": True, "nogil": True, "_nrt": False}
-    return njit(**options)(function)
+    """The function, compiled at its first call where numba is installed."""
+    return cast(F, _Loop(function)) if COMPILED else function
 
 
 def numbers(array: np.ndarray) -> Any:

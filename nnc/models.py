@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -137,13 +138,28 @@ class VGG(nn.Module):
     large-scale image recognition" (2015), table 1, with its three linear layers replaced by one.
 
     Args:
-        configuration: output channels of the convolutions in order, ``"pool"`` for a pool.
+        configuration: output channels of the convolutions in order, ``"pool"`` for each of the
+            five pools.
+
+    Raises:
+        ValueError: an entry is another, or there are not five pools.
     """
 
     input_shape = (3, 32, 32)
 
     def __init__(self, configuration: Sequence[int | str]) -> None:
         super().__init__()
+        widths = [entry for entry in configuration if entry != "pool"]
+        if not all(isinstance(width, int) and width > 0 for width in widths):
+            raise ValueError(
+                f"configuration is {tuple(configuration)}, every entry must be a number of "
+                'channels from 1 or "pool"'
+            )
+        if len(configuration) - len(widths) != 5:
+            raise ValueError(
+                f"configuration has {len(configuration) - len(widths)} pools, must have 5, which "
+                "bring 32 × 32 pixels down to one; add or remove some"
+            )
         layers: list[nn.Module] = []
         channels = 3
         for entry in configuration:
@@ -238,41 +254,32 @@ def count_parameters(model: nn.Module) -> int:
 
 
 def count_operations(model: nn.Module) -> int:
-    """Multiplications with a weight that one image takes in convolutions and linear layers.
+    """Multiplications that one image takes in convolutions and matrix products.
 
     Args:
         model: a network with an ``input_shape``, channels × height × width.
     """
-    total = 0
+    from torch.utils.flop_counter import FlopCounterMode
 
-    def add(layer: nn.Module, _: tuple[Tensor, ...], output: Tensor) -> None:
-        nonlocal total
-        weight = layer.weight
-        assert isinstance(weight, Tensor)
-        # Each entry of the output is one weighted sum over a row of the weight.
-        total += output[0].numel() * weight[0].numel()
-
-    layers = [module for module in model.modules() if isinstance(module, nn.Conv2d | nn.Linear)]
-    hooks = [layer.register_forward_hook(add) for layer in layers]
-    was_training = model.training
-    try:
-        with torch.no_grad():
-            model.eval()(torch.zeros(1, *model.input_shape))  # type: ignore[misc]
-    finally:
-        model.train(was_training)
-        for hook in hooks:
-            hook.remove()
-    return total
+    # A copy, because a pass in training mode would change the statistics of batch norm.
+    probe = copy.deepcopy(model).cpu().eval()
+    image = torch.zeros(1, *model.input_shape)  # type: ignore[misc]
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        probe(image)
+    return counter.get_total_flops() // 2  # a multiplication and an addition each
 
 
 def _check_images(images: Tensor, expected: tuple[int, ...]) -> None:
     """Refuse what the first layer could only answer with a matrix-size traceback."""
-    if images.dim() != 4 or tuple(images.shape[1:]) != expected:
+    shape = tuple(images.shape)
+    if shape[1:] != expected:
         wanted = " × ".join(["N", *map(str, expected)])
-        raise ValueError(
-            f"images has shape {tuple(images.shape)}, expected {wanted}; "
-            "reshape or resize the images first"
-        )
+        remedy = "reshape or resize the images first"
+        if len(shape) == 4 and shape[1] == 1 < expected[0]:
+            remedy = f"images.expand(-1, {expected[0]}, -1, -1) repeats a grey channel"
+        elif len(shape) == 4 and shape[1] == 3 > expected[0]:
+            remedy = "images.mean(1, keepdim=True) makes colours grey"
+        raise ValueError(f"images has shape {shape}, expected {wanted}; {remedy}")
     if not images.is_floating_point():
         raise ValueError(
             f"images has type {images.dtype}, expected floating point; "

@@ -4,6 +4,7 @@ from torch import nn
 
 from nnc.models import (
     MLP,
+    VGG,
     LeNet5Caffe,
     LeNet300100,
     count_layers,
@@ -56,6 +57,57 @@ def test_lenet_300_100_by_hand():
 def test_other_shapes_are_refused_with_the_expected_shape(build, shape):
     with pytest.raises(ValueError, match=r"images has shape .* expected N × 1 × 28 × 28"):
         build()(torch.rand(shape))
+
+
+@pytest.mark.parametrize("build", [LeNet300100, LeNet5Caffe, lambda: MLP(20), mini_vgg])
+def test_images_of_any_other_shape_are_refused_in_one_line(build):
+    model = build()
+    channels, height, width = model.input_shape
+    for shape in (
+        (),
+        (0,),
+        (channels, height, width),  # one image without a batch
+        (2, height, width),
+        (2, channels * height * width),
+        (2, channels + 1, height, width),
+        (2, 4 - channels, height, width),
+        (2, height, width, channels),
+        (2, channels, 16, 16),
+        (2, channels, height, width + 1),
+        (2, channels, 0, 0),
+        (1, 2, channels, height, width),
+    ):
+        with pytest.raises(ValueError, match=r"^images has shape .*, expected N × .*; ") as caught:
+            model(torch.rand(shape))
+        assert str(shape) in str(caught.value)
+        assert f"expected N × {channels} × {height} × {width}; " in str(caught.value)
+        assert "\n" not in str(caught.value)
+
+
+def test_the_remedy_for_other_channels_works():
+    grey, colours = torch.rand(2, 1, 32, 32), torch.rand(2, 3, 28, 28)
+    with pytest.raises(ValueError, match=r"; images\.expand\(-1, 3, -1, -1\) repeats a grey"):
+        mini_vgg()(grey)
+    assert mini_vgg()(grey.expand(-1, 3, -1, -1)).shape == (2, 10)
+    with pytest.raises(ValueError, match=r"; images\.mean\(1, keepdim=True\) makes colours grey"):
+        LeNet5Caffe()(colours)
+    assert LeNet5Caffe()(colours.mean(1, keepdim=True)).shape == (2, 10)
+
+
+@pytest.mark.parametrize(
+    ("configuration", "message"),
+    [
+        ((), "configuration has 0 pools, must have 5"),
+        ((8, "pool"), "configuration has 1 pools, must have 5, .*; add or remove some"),
+        ((8, *["pool"] * 6), "configuration has 6 pools"),
+        ((8, "pol", *["pool"] * 5), r"configuration is \(8, 'pol', .*number of channels from 1 or"),
+        ((0, *["pool"] * 5), r"configuration is \(0, "),
+        ((8.0, *["pool"] * 5), r"configuration is \(8\.0, "),
+    ],
+)
+def test_a_vgg_of_a_configuration_that_cannot_work_is_refused(configuration, message):
+    with pytest.raises(ValueError, match=message):
+        VGG(configuration)
 
 
 def test_pixels_as_integers_are_refused_with_the_remedy():
@@ -119,7 +171,9 @@ def test_operations_by_hand():
 
 def test_counting_leaves_a_network_as_it_was():
     model = mini_vgg()
+    model.features[1].eval()
     before = {name: value.clone() for name, value in model.state_dict().items()}
+    modes = [module.training for module in model.modules()]
     count_operations(model)
-    assert model.training
+    assert [module.training for module in model.modules()] == modes
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())

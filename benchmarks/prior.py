@@ -28,8 +28,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from nnc import prunable_weights
 from nnc.data import Split
-from nnc.models import LeNet300100, count_parameters, mini_vgg, prunable_weights, vgg13
+from nnc.models import LeNet300100, count_parameters, mini_vgg, vgg13
 from nnc.priors import GaussianMixturePrior, GaussianPrior
 from nnc.pruning import quantise
 from nnc.training import fit

@@ -16,7 +16,6 @@ from nnc.models import (
     count_operations,
     count_parameters,
     mini_vgg,
-    prunable_weights,
     vgg11,
     vgg13,
     vgg16,
@@ -32,6 +31,7 @@ from nnc.priors import (
 )
 from nnc.pruning import (
     Quantised,
+    SoftWeightSharing,
     assign,
     code_rest,
     fold_batch_norm,
@@ -58,6 +58,7 @@ from nnc.training import (
     shuffle_wrong_classes,
     teacher_logits,
 )
+from nnc.weights import make_plain, prunable_weights
 
 __version__ = "0.1.0"
 
@@ -74,6 +75,7 @@ __all__ = [
     "MLP",
     "Mixture",
     "Quantised",
+    "SoftWeightSharing",
     "VGG",
     "Views",
     "assign",
@@ -92,6 +94,7 @@ __all__ = [
     "freeze",
     "kmeans",
     "load",
+    "make_plain",
     "merge",
     "mini_vgg",
     "predict",

@@ -1,4 +1,4 @@
-"""The networks that are compressed, and the one rule for which of their weights can be pruned."""
+"""The networks that the book compresses."""
 
 from __future__ import annotations
 
@@ -222,30 +222,6 @@ def count_layers(model: nn.Module) -> int:
     """
     kinds = (nn.Conv2d, nn.BatchNorm2d, nn.ReLU, nn.MaxPool2d, nn.Linear)
     return sum(isinstance(module, kinds) for module in model.modules())
-
-
-def prunable_weights(model: nn.Module) -> dict[str, nn.Parameter]:
-    """The parameters that a prior and step 3 act on: those with two or more dimensions.
-
-    Biases and the scales of normalisation layers have one dimension and are left alone.
-
-    Args:
-        model: any module.
-
-    Returns:
-        Name → parameter, in the order of ``model.named_parameters()``.
-
-    Raises:
-        ValueError: the model has no such parameter.
-    """
-    weights = {name: weight for name, weight in model.named_parameters() if weight.dim() >= 2}
-    if not weights:
-        raise ValueError(
-            f"model {type(model).__name__} has no weights to prune: a prunable weight is a "
-            "parameter with at least two dimensions; pass a model with a linear or "
-            "convolutional layer"
-        )
-    return weights
 
 
 def count_parameters(model: nn.Module) -> int:

@@ -19,8 +19,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from nnc import prunable_weights
 from nnc.data import Dataset, load
-from nnc.models import LeNet300100, prunable_weights
+from nnc.models import LeNet300100
 from nnc.priors import GaussianMixturePrior
 from nnc.pruning import quantise
 from nnc.training import History, evaluate, fit

@@ -1,4 +1,4 @@
-"""Data sets as plain tensors, and the augmentations that the book uses."""
+"""Data sets as plain tensors, and augmentations of whole batches."""
 
 from nnc.data.augment import random_crop, random_flip, random_shift
 from nnc.data.sets import NAMES, Dataset, Split, as_input, load, split_validation, where

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from nnc.priors.tabulated import negative_log_density
+from nnc.weights import prunable_weights
 
 
 def _require_positive(name: str, value: float) -> None:
@@ -160,13 +161,13 @@ class GaussianPrior(nn.Module):
         _require_positive("sigma", sigma)
         self.sigma = float(sigma)
 
-    def forward(self, weights: Sequence[Tensor]) -> Tensor:
+    def forward(self, weights: Sequence[Tensor] | nn.Module) -> Tensor:
         """Minus the log density, a scalar in nats. Its gradient is ``w / sigma²``.
 
         Multiplied by ``tau / n`` it is, for SGD, ``weight_decay = tau / (n sigma²)``.
 
         Args:
-            weights: the prunable tensors, of any shape.
+            weights: the prunable tensors, of any shape, or the module that has them.
 
         Raises:
             ValueError: there are no weights, or they are not floating point.
@@ -236,11 +237,12 @@ class GaussianMixturePrior(nn.Module):
             self.logit_pi_0 = nn.Parameter(logit)
         self.log_scales = None if layers is None else nn.Parameter(means.new_zeros(layers))
 
-    def forward(self, weights: Sequence[Tensor]) -> Tensor:
+    def forward(self, weights: Sequence[Tensor] | nn.Module) -> Tensor:
         """The penalty of these weights, a scalar in nats, to be multiplied by ``tau / n``.
 
         Args:
-            weights: the prunable tensors, of any shape, one per layer.
+            weights: the prunable tensors, of any shape, one per layer; or the module that has
+                them.
 
         Raises:
             ValueError: there are no weights, they are not floating point, not one per scale, or
@@ -305,7 +307,9 @@ class GaussianMixturePrior(nn.Module):
         return log_density
 
 
-def _layers(weights: Sequence[Tensor]) -> list[Tensor]:
+def _layers(weights: Sequence[Tensor] | nn.Module) -> list[Tensor]:
+    if isinstance(weights, nn.Module):
+        return list(prunable_weights(weights).values())
     if isinstance(weights, Tensor):
         raise ValueError("weights must be a sequence of tensors, got one tensor: write [weight]")
     layers = list(weights)

@@ -4,10 +4,12 @@ from nnc.pruning.folding import fold_batch_norm, fold_empty_units, remove_empty_
 from nnc.pruning.kmeans import code_rest, kmeans, quantise_kmeans
 from nnc.pruning.quantised import Quantised
 from nnc.pruning.sharing import Rule, assign, freeze, merge, quantise, unfreeze
+from nnc.pruning.soft_sharing import SoftWeightSharing
 
 __all__ = [
     "Quantised",
     "Rule",
+    "SoftWeightSharing",
     "assign",
     "code_rest",
     "fold_batch_norm",

@@ -32,12 +32,12 @@ def fold_batch_norm(model: nn.Module) -> nn.Module:
         A copy in ``eval`` mode, which is the only mode in which the two are equal.
     """
     folded = copy.deepcopy(model).eval()
-    for layer, norm in _normalised(folded):
+    for layer, norm in normalised_layers(folded):
         _fold(layer, norm)
     return folded
 
 
-def _normalised(model: nn.Module) -> list[tuple[Layer, Norm]]:
+def normalised_layers(model: nn.Module) -> list[tuple[Layer, Norm]]:
     """The layers that a batch norm directly follows, each with it."""
     return [
         (layer, norm)
@@ -88,7 +88,7 @@ def rescale(model: nn.Module, deviation: float) -> nn.Module:
     if not deviation > 0:
         raise ValueError(f"deviation is {deviation}, must be positive")
     scaled = copy.deepcopy(model)
-    for layer, norm in _normalised(scaled):
+    for layer, norm in normalised_layers(scaled):
         factor = deviation / layer.weight.std()
         if not bool(torch.isfinite(factor)):
             raise ValueError(
@@ -188,7 +188,7 @@ def _of_units(model: nn.Module, layer: Layer) -> list[Tensor]:
 
 def _norms_behind(model: nn.Module, layer: Layer) -> list[Norm]:
     """The batch norm that directly follows a layer, or none."""
-    return [norm for normalised, norm in _normalised(model) if normalised is layer]
+    return [norm for normalised, norm in normalised_layers(model) if normalised is layer]
 
 
 @torch.no_grad()

@@ -6,15 +6,16 @@ put a quantised network into a model for further training and take it out again.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from nnc.models import prunable_weights
 from nnc.priors.mixture import GaussianMixturePrior, Mixture
 from nnc.pruning.quantised import Quantised
+from nnc.weights import make_plain, plain_state, prunable_weights, unwrapped
 
 Rule = Literal["responsibility", "likelihood"]
 _PIECE = 2**18  # weights scored at a time: 17 components in float64 take 36 MB
@@ -115,6 +116,7 @@ def quantise(
     *,
     threshold: float = 0.0,
     by: Rule = "responsibility",
+    units: Mapping[str, float] | None = None,
 ) -> Quantised:
     """Prune what the zero component owns and set every other weight to its component's mean.
 
@@ -123,6 +125,8 @@ def quantise(
         prior: its mixture and, where learnt, its scales (one per prunable tensor, in order).
         threshold: components closer than this (symmetrised KL, nats) are merged first.
         by: the rule that assigns weights to components.
+        units: of weights as the prior has seen them, by name, where it was not given them as
+            they are.
 
     Returns:
         Codes per prunable tensor with codebooks ``s_l * mu_j`` that hold only the entries in use,
@@ -134,15 +138,16 @@ def quantise(
     """
     weights = prunable_weights(model)
     mixture = merge(prior.mixture(), threshold)
-    scales = prior.scales() or (1.0,) * len(weights)
+    learnt = prior.scales() or (1.0,) * len(weights)
     codes, codebooks = {}, {}
-    for (name, weight), scale in zip(weights.items(), scales, strict=True):
+    for (name, weight), scale in zip(weights.items(), learnt, strict=True):
+        scale *= units[name] if units else 1.0
         try:
             owners = assign(weight.detach() / scale, mixture, by)
         except ValueError as error:
             raise ValueError(f"{name}: {error}") from None
         codes[name], codebooks[name] = _compact(owners, (scale * mixture.means).float())
-    return Quantised.beside(model.state_dict(), codes, codebooks)
+    return Quantised.beside(plain_state(model), codes, codebooks)
 
 
 def _compact(owners: Tensor, codebook: Tensor) -> tuple[Tensor, Tensor]:
@@ -203,9 +208,9 @@ def freeze(model: nn.Module, quantised: Quantised) -> nn.Module:
         raise ValueError(
             "quantised has only zeros, so nothing is left to train; weaken the prior (tau, pi_0)"
         )
-    quantised.load_into(model)
+    make_plain(quantised.load_into(model))
     for name, codes in quantised.codes.items():
-        module, attribute = _owner(model, name)
+        module, attribute = _owner(unwrapped(model), name)
         weight = getattr(module, attribute)
         # A copy: training must not reach into the value that was passed in.
         entries = quantised.codebooks[name][1:].to(weight.device, weight.dtype, copy=True)
@@ -230,7 +235,7 @@ def unfreeze(model: nn.Module) -> Quantised:
     """
     frozen = {
         f"{path}.{attribute}" if path else attribute: (module, attribute)
-        for path, module in model.named_modules()
+        for path, module in unwrapped(model).named_modules()
         if parametrize.is_parametrized(module)
         for attribute, steps in module.parametrizations.items()
         if isinstance(steps[0], _Codebook)

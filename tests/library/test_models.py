@@ -2,6 +2,7 @@ import pytest
 import torch
 from torch import nn
 
+from nnc import prunable_weights
 from nnc.models import (
     MLP,
     VGG,
@@ -11,7 +12,6 @@ from nnc.models import (
     count_operations,
     count_parameters,
     mini_vgg,
-    prunable_weights,
     vgg11,
     vgg13,
     vgg16,

@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nnc.models import LeNet300100, count_operations, count_parameters, mini_vgg, prunable_weights
+from nnc import prunable_weights
+from nnc.models import LeNet300100, count_operations, count_parameters, mini_vgg
 from nnc.priors import Mixture
 from nnc.pruning import remove_empty_units
 from nnc_book import lessons, published, records

@@ -11,7 +11,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from nnc.models import prunable_weights
+from nnc import prunable_weights
 from nnc.priors import Gamma, GaussianMixturePrior, HyperPriors
 from nnc.pruning import Quantised, Rule, quantise, quantise_kmeans
 from nnc.training import History, evaluate

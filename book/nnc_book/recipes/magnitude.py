@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.nn.utils import prune
 
-from nnc.models import prunable_weights
+from nnc import prunable_weights
 from nnc.pruning import Quantised, quantise_kmeans
 from nnc.training import History
 from nnc_book.recipes.job import digest

@@ -11,7 +11,7 @@ import traitlets
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
-from nnc.models import prunable_weights
+from nnc import prunable_weights
 from nnc.priors import GaussianMixturePrior, Mixture
 from nnc.pruning import Quantised, Rule, assign, merge, quantise
 from nnc_book import plots

@@ -1,0 +1,295 @@
+"""Soft weight-sharing in any training loop: steps 2 and 3 as one object."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from nnc.priors import Gamma, GaussianMixturePrior, HyperPriors
+from nnc.pruning.folding import normalised_layers
+from nnc.pruning.kmeans import kmeans
+from nnc.pruning.quantised import Quantised
+from nnc.pruning.sharing import Rule, quantise
+from nnc.weights import plain_state, prunable_weights, unwrapped
+
+_COMPONENTS = 16  # besides the zero component
+_TRAVEL = 12.0  # how far a logarithm of a precision may go in all steps, in nats
+_MEAN_TRAVEL = 2.0  # how far a mean may go, in units of the range of the weights
+
+
+class SoftWeightSharing(nn.Module):
+    """Carries a network through soft weight-sharing: cluster, hold the zeros, quantise.
+
+    In each step of a training loop :meth:`penalty` is added to the error, and :meth:`step` is
+    called after the optimiser's. The penalty is ``tau / n`` times the mixture prior of all
+    prunable weights, times a factor that grows from 0 to 1 over the first ``ramp`` of the steps,
+    stays, and falls exponentially to ``relief`` over the last ``ease`` of them. A layer with a
+    batch norm behind it is seen in units of its own deviation at the start, because the scale of
+    its weights says nothing. Source: Ullrich, Meeds and Welling, "Soft weight-sharing for neural
+    network compression" (2017); the factor is ours.
+
+    It is a module whose parameters are the prior's, so that ``state_dict`` and
+    ``load_state_dict`` keep all that a resumed run needs; the network is no part of it.
+
+    Args:
+        model: a trained network; used as it stands, and left unchanged here.
+        examples: n, the number of training examples.
+        steps: of the whole training under the prior.
+        tau: how hard the prior pulls; 1 is the weight of a likelihood. More makes smaller files.
+        prior: the mixture at the start; unless given, 16 components evenly over the range of the
+            network's weights and a zero component with the share 0.9999.
+        ramp, ease: shares of the steps, in [0, 1].
+        relief: the factor at the end, in (0, 1].
+        threshold: components closer than this (symmetrised KL, nats) are merged when weights are
+            assigned.
+        by: the rule that assigns weights to components.
+
+    Raises:
+        ValueError: an argument is out of range, or the model has no weights to prune.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        *,
+        examples: int,
+        steps: int,
+        tau: float = 0.1,
+        prior: GaussianMixturePrior | None = None,
+        ramp: float = 0.25,
+        ease: float = 0.4,
+        relief: float = 0.2,
+        threshold: float = 0.1,
+        by: Rule = "responsibility",
+    ) -> None:
+        super().__init__()
+        _check("examples", examples, examples >= 1, "at least 1: the number of training examples")
+        _check("steps", steps, steps >= 1, "at least 1: epochs times batches of an epoch")
+        _check("tau", tau, 0 <= tau < math.inf, "at least 0 and finite")
+        _check("ramp", ramp, 0 <= ramp <= 1, "from 0 to 1, a share of the steps")
+        _check("ease", ease, 0 <= ease <= 1, "from 0 to 1, a share of the steps")
+        _check("relief", relief, 0 < relief <= 1, "above 0 and at most 1")
+        self._model = (model,)  # in a tuple: its parameters are not ours
+        weights = prunable_weights(model)
+        self._units = _units(model, weights)
+        self._prior = prior if prior is not None else self._first_prior(weights)
+        self._prior.to(next(iter(weights.values())).device)
+        self.examples, self.steps, self.tau = examples, steps, tau
+        self.ramp, self.ease, self.relief = ramp, ease, relief
+        self.threshold, self.by = threshold, by
+        self.taken = 0
+        self._held: dict[str, Tensor] = {}
+
+    @property
+    def prior(self) -> GaussianMixturePrior:
+        """The mixture prior as it stands."""
+        return self._prior
+
+    @property
+    def pressure(self) -> float:
+        """The factor on ``tau`` at this step; ``relief`` once zeros are held."""
+        if self._held:
+            return self.relief
+        progress = self.taken / self.steps
+        growing = min(1.0, progress / self.ramp) if self.ramp else 1.0
+        easing = max(0.0, (progress - 1 + self.ease) / self.ease) if self.ease else 0.0
+        return growing * self.relief ** min(1.0, easing)
+
+    def penalty(self, progress: float | None = None) -> Tensor:
+        """What is added to the mean error of a batch, once a step: a scalar in nats.
+
+        Args:
+            progress: not used; it is there for loops that pass the share of steps already done.
+        """
+        weights = self._seen(prunable_weights(self.model))
+        return self.tau / self.examples * self.pressure * self._prior(weights)
+
+    def step(self) -> None:
+        """Say that the optimiser has taken a step; weights that are held at zero return to it."""
+        self.taken += 1
+        self._return_to_zero()
+
+    def parameter_groups(
+        self, means: float | None = None, others: float | None = None
+    ) -> list[dict[str, Any]]:
+        """The prior's parameters for an optimiser, in two groups with learning rates of their own.
+
+        Args:
+            means: learning rate of the means, in units of weights a step (Adam's); twice the
+                range of the weights over all steps unless given.
+            others: of log-precisions and mixing logits; unless given 12 over all steps, from
+                0.0003 to 0.03.
+        """
+        if means is None:
+            limit = float(self._prior.means.detach().abs().max())
+            means = _MEAN_TRAVEL * limit / self.steps
+        if others is None:
+            others = min(max(_TRAVEL / self.steps, 3e-4), 3e-2)
+        return self._prior.parameter_groups(means, others)
+
+    def hold_zeros(self) -> float:
+        """Set what would be pruned now to zero, keep it there, and let the rest settle.
+
+        From here on the pressure is ``relief``. Call it after the last step of clustering, and
+        train on for as long as the weights need.
+
+        Returns:
+            The share of prunable weights that is held.
+
+        Raises:
+            ValueError: a weight is masked or parametrised, so that it cannot be set (named).
+        """
+        for name, weight in prunable_weights(self.model).items():
+            if not isinstance(weight, nn.Parameter):
+                raise ValueError(
+                    f"model has the masked or parametrised weight {name}, which cannot be held at "
+                    "zero; call nnc.make_plain(model) before sharing"
+                )
+        assigned = self._assigned()
+        owned = {name: codes == 0 for name, codes in assigned.codes.items()}
+        self._held = {name: zero.to(self._device()) for name, zero in owned.items()}
+        self._return_to_zero()
+        return assigned.sparsity()
+
+    def quantise(self, levels: int | None = None) -> Quantised:
+        """Step 3: prune what the zero component owns, and bring the rest to few values.
+
+        Args:
+            levels: entries of a k-means codebook for each tensor, zero among them; None sets
+                weights to the means of their components, one mixture for all layers.
+
+        Returns:
+            The network as codes and codebooks; the model is left unchanged.
+            :func:`nnc.freeze` puts it into the model to train the codebooks on.
+        """
+        if levels is None:
+            return self._assigned()
+        zeros = self._held or {k: codes == 0 for k, codes in self._assigned().codes.items()}
+        codes, codebooks = {}, {}
+        for name, weight in prunable_weights(self.model).items():
+            kept = weight.detach().masked_fill(zeros[name].to(weight.device), 0)
+            codes[name], codebooks[name] = kmeans(kept, levels)
+        return Quantised.beside(plain_state(self.model), codes, codebooks)
+
+    def _assigned(self) -> Quantised:
+        """Every weight given to the component that owns it."""
+        return quantise(
+            self.model, self._prior, threshold=self.threshold, by=self.by, units=self._units
+        )
+
+    def measure(self, loss: Tensor | None = None) -> dict[str, float]:
+        """What is going on at this step.
+
+        Args:
+            loss: the error of a batch, its graph still there; adds ``pull_ratio``.
+
+        Returns:
+            ``would_be_sparsity``: the share that step 3 would set to zero now; ``expected_bytes``:
+            what the codes would take at their entropy, tensor by tensor; ``zero_sigma``: width of
+            the zero component, in units of weights; ``pressure``; and with a loss ``pull_ratio``,
+            the norm of the penalty's gradient as a multiple of the loss's.
+        """
+        assigned = self._assigned()
+        found = {
+            "would_be_sparsity": assigned.sparsity(),
+            "expected_bytes": sum(_entropy(codes) for codes in assigned.codes.values()) / 8,
+            "zero_sigma": float(self._prior.mixture().sigmas[0]),
+            "pressure": self.pressure,
+        }
+        if loss is not None:
+            found["pull_ratio"] = self._norm(self.penalty()) / max(self._norm(loss), 1e-30)
+        return found
+
+    @property
+    def model(self) -> nn.Module:
+        """The network that is carried through."""
+        return self._model[0]
+
+    def get_extra_state(self) -> dict[str, Any]:
+        """What ``state_dict`` keeps besides the prior."""
+        return {"taken": self.taken, "held": dict(self._held)}
+
+    def set_extra_state(self, state: dict[str, Any]) -> None:
+        """Take it up again."""
+        self.taken = state["taken"]
+        self._held = {name: zero.to(self._device()) for name, zero in state["held"].items()}
+
+    def _device(self) -> torch.device:
+        return self._prior.means.device
+
+    def _seen(self, weights: dict[str, Tensor]) -> list[Tensor]:
+        """Weights as the prior sees them: each layer in its unit, and none in half precision."""
+        return [_in_unit(weight, self._units[name]) for name, weight in weights.items()]
+
+    @torch.no_grad()
+    def _return_to_zero(self) -> None:
+        if self._held:
+            for name, weight in prunable_weights(self.model).items():
+                weight.masked_fill_(self._held[name], 0)
+
+    def _norm(self, term: Tensor) -> float:
+        parameters = [p for p in unwrapped(self.model).parameters() if p.dim() >= 2]
+        found = torch.autograd.grad(term, parameters, retain_graph=True, allow_unused=True)
+        return math.hypot(*(float(g.norm()) for g in found if g is not None))
+
+    def _first_prior(self, weights: dict[str, Tensor]) -> GaussianMixturePrior:
+        """A mixture over the range of the network's own weights.
+
+        Its widths and hyper-priors are those of the paper for a range of ±0.6, scaled.
+        """
+        with torch.no_grad():
+            seen = self._seen(weights)
+            limit = max(float(w.abs().max()) for w in seen)
+        if not 0 < limit < math.inf:
+            raise ValueError(
+                f"model has weights that are all zero or not finite (largest {limit}), must have "
+                "been trained; train it first"
+            )
+        dtype = torch.float64 if any(w.dtype == torch.float64 for w in seen) else torch.float32
+        unit = (limit / 0.6) ** 2
+        return GaussianMixturePrior(
+            torch.linspace(-limit, limit, _COMPONENTS, dtype=dtype),
+            sigma=0.4 * limit,
+            pi_0=0.9999,
+            hyper=HyperPriors(zero=Gamma(5000.0, 2.0 * unit), others=Gamma(250.0, 0.1 * unit)),
+        )
+
+
+@torch.no_grad()
+def _units(model: nn.Module, weights: dict[str, Tensor]) -> dict[str, float]:
+    """The unit of each tensor: 1, or its own deviation over the others' where batch norm follows.
+
+    The others are the tensors whose scale matters; without any, all have the deviation 0.05.
+    """
+    free = {id(layer.weight) for layer, _ in normalised_layers(unwrapped(model))}
+    spread = {name: _deviation(w) for name, w in weights.items()}
+    bound = [s for name, s in spread.items() if id(weights[name]) not in free and s > 0]
+    common = math.exp(sum(map(math.log, bound)) / len(bound)) if bound else 0.05
+    return {
+        name: spread[name] / common if id(w) in free and spread[name] > 0 else 1.0
+        for name, w in weights.items()
+    }
+
+
+def _in_unit(weight: Tensor, unit: float) -> Tensor:
+    wide = weight.float() if weight.dtype in (torch.float16, torch.bfloat16) else weight
+    return wide if unit == 1 else wide / unit
+
+
+def _deviation(weight: Tensor) -> float:
+    return float(weight.double().std()) if weight.numel() > 1 else 0.0
+
+
+def _entropy(codes: Tensor) -> float:
+    """Bits of all codes at their own entropy."""
+    counts = torch.bincount(codes.flatten())
+    counts = counts[counts > 0].double()
+    return float(-(counts * (counts / counts.sum()).log2()).sum())
+
+
+def _check(name: str, value: float, fits: bool, allowed: str) -> None:
+    if not fits:
+        raise ValueError(f"{name} is {value}, must be {allowed}")

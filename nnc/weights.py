@@ -1,0 +1,156 @@
+"""Which tensors of a network are its weights, whatever is wrapped around them.
+
+Networks come inside ``DataParallel``, ``DistributedDataParallel`` and ``torch.compile``; their
+weights may be computed from other tensors, by masks of ``torch.nn.utils.prune`` or by
+parametrisations such as weight normalisation. Here they have the names and the values that the
+plain network would have, and a weight that is used in several places occurs once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrize, prune
+from torch.nn.utils.weight_norm import WeightNorm
+
+_COMPILED = "_orig_mod."  # what torch.compile puts before the names of what it wraps
+_LEFT = {"_orig", "_mask", "_g", "_v"}  # endings of what masks and the older weight_norm keep
+
+
+def unwrapped(model: nn.Module) -> nn.Module:
+    """The network inside ``DataParallel``, ``DistributedDataParallel`` and ``torch.compile``."""
+    while True:
+        if isinstance(model, nn.DataParallel | nn.parallel.DistributedDataParallel):
+            model = model.module
+        elif isinstance(getattr(model, "_orig_mod", None), nn.Module):
+            model = model._orig_mod  # type: ignore[assignment]
+        else:
+            return model
+
+
+def prunable_weights(model: nn.Module) -> dict[str, Tensor]:
+    """The weights that pruning may set to zero: tensors with two or more dimensions.
+
+    Biases and the parameters of batch normalisation have one dimension and stay. Sparsity is
+    always the share of zeros among these weights.
+
+    Args:
+        model: any module.
+
+    Returns:
+        Parameter name → the parameter itself, in the order in which the model registers them,
+        each once. A masked or parametrised weight is computed from its parameters, which its
+        gradient reaches: ask again after they have changed.
+
+    Raises:
+        ValueError: the model has no such parameter.
+    """
+    weights = {
+        name: weight
+        for name, weight in _weights(unwrapped(model))
+        if weight.dim() >= 2 and weight.is_floating_point()
+    }
+    if not weights:
+        raise ValueError(
+            f"model {type(model).__name__} has no weights to prune: a prunable weight is a "
+            "parameter with at least two dimensions; pass a model with a linear or "
+            "convolutional layer"
+        )
+    return weights
+
+
+def plain_state(model: nn.Module) -> dict[str, Tensor]:
+    """The ``state_dict`` that the model would have without wrappers, masks, parametrisations."""
+    model = unwrapped(model)
+    computed = {
+        _clean(f"{path}.{name}" if path else name): (path, weight.detach())
+        for path, module in _modules(model, twice=True)
+        for name, weight in _computed(module).items()
+    }
+    left = {name + ending: name for name in computed for ending in _LEFT}
+    state: dict[str, Tensor] = {}
+    for key, tensor in model.state_dict().items():
+        key = _clean(key)
+        name = left.get(key) or _parametrised(key)
+        if name in computed:
+            state[name] = computed[name][1]
+        else:
+            state[key] = tensor
+    return state
+
+
+def make_plain(model: nn.Module) -> nn.Module:
+    """Take masks and parametrisations off a network, in place; its weights stay as they are."""
+    for _, module in list(_modules(unwrapped(model))):
+        for name, weight in _computed(module).items():
+            if parametrize.is_parametrized(module, name):
+                parametrize.remove_parametrizations(module, name)
+            else:
+                hook = _hook(module, name)
+                hook.remove(module)  # the hook's own clean-up: a parameter of that name again
+                for key, known in list(module._forward_pre_hooks.items()):
+                    if known is hook:
+                        del module._forward_pre_hooks[key]
+            with torch.no_grad():
+                getattr(module, name).copy_(weight)
+    return model
+
+
+def _weights(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    """Every parameter as the plain network would have it, by name, each once."""
+    seen: set[int] = set()
+    for path, module in _modules(model):
+        computed = _computed(module)
+        hidden = {name + ending for name in computed for ending in _LEFT}
+        own = {
+            name: parameter
+            for name, parameter in module.named_parameters(recurse=False)
+            if name not in hidden
+        }
+        for name, weight in (own | computed).items():
+            if id(weight) not in seen:
+                seen.add(id(weight))
+                yield _clean(f"{path}.{name}" if path else name), weight
+
+
+def _modules(model: nn.Module, twice: bool = False) -> Iterator[tuple[str, nn.Module]]:
+    """All modules but those that parametrisations consist of."""
+    for path, module in model.named_modules(remove_duplicate=not twice):
+        if "parametrizations" not in path.split("."):
+            yield path, module
+
+
+def _computed(module: nn.Module) -> dict[str, Tensor]:
+    """The weights of one module that are computed from others, by attribute."""
+    found: dict[str, Tensor] = {}
+    if parametrize.is_parametrized(module):
+        parametrized: nn.ModuleDict = module.parametrizations  # type: ignore[assignment]
+        found |= {name: getattr(module, name) for name in parametrized}
+    for hook in module._forward_pre_hooks.values():
+        if isinstance(hook, prune.BasePruningMethod):
+            found[hook._tensor_name] = hook.apply_mask(module)
+        elif isinstance(hook, WeightNorm):
+            found[hook.name] = hook.compute_weight(module)
+    return found
+
+
+def _hook(module: nn.Module, name: str) -> prune.BasePruningMethod | WeightNorm:
+    """The hook that computes a weight before each forward pass."""
+    return next(
+        hook
+        for hook in module._forward_pre_hooks.values()
+        if isinstance(hook, prune.BasePruningMethod | WeightNorm)
+        and name == (hook.name if isinstance(hook, WeightNorm) else hook._tensor_name)
+    )
+
+
+def _parametrised(key: str) -> str:
+    """``layer.weight`` of ``layer.parametrizations.weight.original0``; nothing of others."""
+    path, found, rest = f".{key}".partition(".parametrizations.")
+    return f"{path}.{rest.partition('.')[0]}".lstrip(".") if found else ""
+
+
+def _clean(name: str) -> str:
+    return name.replace(_COMPILED, "")

@@ -18,6 +18,7 @@ from nnc_book import records, widgets
 
 MODULES = (
     "nnc",
+    "nnc.data",
     "nnc.storage",
     "nnc_book.records",
     "nnc_book.published",

@@ -125,7 +125,7 @@ def add(results: Iterable[Path]) -> str:
     Runs already recorded with other settings or data are dropped: a record is of one experiment.
 
     Args:
-        results: folders that ``nnc run`` wrote.
+        results: folders that ``nnc-book run`` wrote.
 
     Returns:
         The recipe's name.
@@ -135,7 +135,7 @@ def add(results: Iterable[Path]) -> str:
     """
     loaded = [(Path(folder), _read_result(Path(folder))) for folder in results]
     if not loaded:
-        raise ValueError("no run given, needs at least one folder that nnc run wrote")
+        raise ValueError("no run given, needs at least one folder that nnc-book run wrote")
     first = loaded[0][1]
     for folder, result in loaded:
         different = [key for key in _SHARED if result[key] != first[key]]

@@ -18,7 +18,9 @@ def run(path: Path, folder: str) -> str:
     """Execute a copy of one chapter in a folder that holds nothing else; says what went wrong."""
     copied = Path(folder, path.name)
     book = nbformat.read(path, as_version=4)
-    check = "import nnc; assert 'site-packages' in nnc.__file__, nnc.__file__"
+    check = """import nnc, nnc_book
+for package in (nnc, nnc_book):
+    assert 'site-packages' in package.__file__, package.__file__"""
     book.cells.append(nbformat.v4.new_code_cell(check))
     nbformat.write(book, copied)
     return execute(copied, copied)

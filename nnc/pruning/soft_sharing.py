@@ -26,10 +26,9 @@ class SoftWeightSharing(nn.Module):
     In each step of a training loop :meth:`penalty` is added to the error, and :meth:`step` is
     called after the optimiser's. The penalty is ``tau / n`` times the mixture prior of all
     prunable weights, times a factor that grows from 0 to 1 over the first ``ramp`` of the steps,
-    stays, and falls exponentially to ``relief`` over the last ``ease`` of them. A layer with a
-    batch norm behind it is seen in units of its own deviation at the start, because the scale of
-    its weights says nothing. Source: Ullrich, Meeds and Welling, "Soft weight-sharing for neural
-    network compression" (2017); the factor is ours.
+    stays, and falls exponentially to ``relief`` over the last ``ease`` of them. Source: Ullrich,
+    Meeds and Welling, "Soft weight-sharing for neural network compression" (2017); the factor is
+    ours.
 
     It is a module whose parameters are the prior's, so that ``state_dict`` and
     ``load_state_dict`` keep all that a resumed run needs; the network is no part of it.
@@ -39,8 +38,10 @@ class SoftWeightSharing(nn.Module):
         examples: n, the number of training examples.
         steps: of the whole training under the prior.
         tau: how hard the prior pulls; 1 is the weight of a likelihood. More makes smaller files.
-        prior: the mixture at the start; unless given, 16 components evenly over the range of the
-            network's weights and a zero component with the share 0.9999.
+        prior: the mixture at the start, for weights as they are. Unless given, 16 components
+            evenly over the range of the network's weights and a zero component with the share
+            0.9999; and a layer with a batch norm behind it is then seen in units of its own
+            deviation, because the scale of its weights says nothing.
         ramp, ease: shares of the steps, in [0, 1].
         relief: the factor at the end, in (0, 1].
         threshold: components closer than this (symmetrised KL, nats) are merged when weights are
@@ -74,7 +75,7 @@ class SoftWeightSharing(nn.Module):
         _check("relief", relief, 0 < relief <= 1, "above 0 and at most 1")
         self._model = (model,)  # in a tuple: its parameters are not ours
         weights = prunable_weights(model)
-        self._units = _units(model, weights)
+        self._units = _units(model, weights) if prior is None else dict.fromkeys(weights, 1.0)
         self._prior = prior if prior is not None else self._first_prior(weights)
         self._prior.to(next(iter(weights.values())).device)
         self.examples, self.steps, self.tau = examples, steps, tau

@@ -105,7 +105,10 @@ class CheckpointFile:
             self._modules[name].state_dict() for name in ("model", "prior") if name in self._modules
         )
         return all(
-            bool(torch.isfinite(tensor).all()) for state in states for tensor in state.values()
+            bool(torch.isfinite(value).all())
+            for state in states
+            for value in state.values()
+            if isinstance(value, torch.Tensor)  # a module may keep extra state beside its tensors
         )
 
 

@@ -68,6 +68,7 @@ def fit(
     batch_size: int,
     penalty: Callable[[float], Tensor] | None = None,
     prior: nn.Module | None = None,
+    after_step: Callable[[], None] | None = None,
     scheduler: Scheduler | None = None,
     validation: Split | None = None,
     augment: Callable[[Tensor, torch.Generator], Tensor] | None = None,
@@ -97,6 +98,7 @@ def fit(
         penalty: added once per step (not per example) to the loss; called with the share of all
             steps already done, in [0, 1). It scales itself: ``tau / n`` belongs in it.
         prior: a module with parameters of its own that the penalty uses; stored in checkpoints.
+        after_step: called after every step of the optimiser: ``sharing.step``.
         scheduler: a torch learning-rate scheduler, stepped after every step.
         validation: where given, its accuracy is part of each epoch's row.
         augment: from uint8 images and a generator to images of the same type; it sees the batch
@@ -161,6 +163,8 @@ def fit(
             pull = _pull_ratio(terms, model) if step + 1 == steps else {}
             accelerator.backward(sum(terms.values()))
             optimiser.step()
+            if after_step is not None:
+                after_step()
             if scheduler is not None:
                 scheduler.step()
             bar.update()

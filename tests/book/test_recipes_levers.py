@@ -1,15 +1,19 @@
 """Each lever is one change, and reaches the prior."""
 
 import dataclasses
-from types import SimpleNamespace
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
-from nnc.pruning.quantised import Quantised
-from nnc_book.recipes import clustering, levers
+import nnc
+from nnc.data import Dataset, Split
+from nnc_book.recipes import small
+from nnc_book.recipes.job import Job
 from nnc_book.recipes.levers import LEVERS, Levers, suggest
+from nnc_book.recipes.task import Task
 
 
 class Trial:
@@ -36,30 +40,20 @@ def test_a_lever_changes_what_it_names_and_nothing_else(lever):
     assert (prior.hyper.zero.shape == 1) == (lever == "no hyper-priors")
 
 
-class Unshrunk(nn.Linear):
-    """Weights at which clustering ends, and what the assignment makes of them."""
-
-    def __init__(self):
-        super().__init__(2, 3)
-        with torch.no_grad():
-            self.weight.copy_(torch.tensor([[0.01, 0.4], [0.5, -0.02], [-0.7, 0.0]]))
-
-    def assigned(self):
-        codes = torch.tensor([[0, 1], [1, 0], [2, 0]], dtype=torch.int32)
-        return Quantised.beside(
-            self.state_dict(), {"weight": codes}, {"weight": torch.tensor([0.0, 0.3, -0.3])}
-        )
-
-
-@pytest.mark.parametrize(
-    ("lever", "values"),
-    [("as recorded", [0.0, 0.3, -0.3]), ("a codebook per layer", [0, -0.7, 0.4, 0.5])],
-)
-def test_a_codebook_per_layer_keeps_the_zeros_of_the_mixture(monkeypatch, lever, values):
-    model = Unshrunk()
-    monkeypatch.setattr(clustering, "_train_under", lambda *given: [])
-    monkeypatch.setattr(clustering, "_assigned", lambda settings, model, prior: model.assigned())
-    stages = SimpleNamespace(settings=suggest(Trial(lever)))
-    found, _ = levers.shrink(stages, model)
-    assert ((found.codes["weight"] == 0) == (model.assigned().codes["weight"] == 0)).all()
-    assert torch.allclose(found.codebooks["weight"], torch.tensor(values))
+@pytest.mark.parametrize("lever", ["as recorded", "a codebook per layer"])
+def test_a_codebook_per_layer_keeps_the_zeros_of_the_mixture(monkeypatch, lever):
+    torch.manual_seed(0)
+    model = nn.Linear(20, 30)
+    monkeypatch.setattr(small, "fit", lambda *given, **named: [])
+    split = Split(torch.zeros(40, 1, 4, 5, dtype=torch.uint8), torch.zeros(40).long())
+    job = Job(Dataset("none", ("a",), split, split), 0, Path("unused"))
+    narrow = replace(suggest(Trial(lever)), sigma=0.05, mean_range=0.2, pi_0=0.9, batch_size=10)
+    zeros = nnc.quantise(model, narrow.prior(1), threshold=0.1).codes["weight"] == 0
+    task = Task(lambda: nn.Linear(20, 30), split, split)
+    found, _ = small.share(narrow, job, task, model)
+    assert 0 < zeros.double().mean() < 1
+    assert ((found.codes["weight"] == 0) | ~zeros).all()
+    values = found.codebooks["weight"]
+    assert len(values) <= (narrow.levels or 17)
+    if narrow.levels:  # a layer's own values, not the mixture's
+        assert not torch.isin(values[1:], narrow.prior(1).means.detach()).any()

@@ -8,15 +8,13 @@ import torch
 
 from nnc import data, models, prunable_weights, storage, training
 from nnc.data import Dataset, Split, load
-from nnc.pruning.kmeans import quantise_kmeans
 from nnc_book import records
 from nnc_book.recipes import (
-    clustering,
     digits,
     get,
     magnitude,
     mini_vgg_small,
-    stages,
+    small,
     students,
     vgg,
 )
@@ -60,11 +58,16 @@ def train(name, folder, seed=0, dataset=None, **changes):
 
 def stages_of(name):
     shrinking = {"prune"} if "magnitude" in name else {"cluster"}
-    settles = isinstance(get(name).settings, clustering.Settling)
+    settles = isinstance(get(name).settings, small.Settling)
     return {"dense", *shrinking, *(["settle"] if settles else []), "frozen"}
 
 
-LENETS = [r.name for r in digits.RECIPES if isinstance(r.run, digits.Experiment)]
+LENETS = [
+    r.name
+    for r in digits.RECIPES
+    if isinstance(r.settings, small.Settings | digits.Dense)
+    and not isinstance(r.settings, digits.Coarse)
+]
 
 
 @pytest.mark.parametrize("name", LENETS)
@@ -133,36 +136,11 @@ def test_pruning_takes_the_smallest_of_all_layers(tmp_path):
     job = Job(load("mnist-5k"), 0, tmp_path, progress=False)
     model = models.LeNet300100()
     before = torch.cat([w.detach().flatten() for w in prunable_weights(model).values()])
-    small, history = magnitude.prune_gradually(stages.Stages(settings, job, task, "x"), model)
-    after = torch.cat([small.weight(name).flatten() for name in prunable_weights(model)])
+    pruned, history = magnitude.prune_gradually(settings, job, task, model)
+    after = torch.cat([pruned.weight(name).flatten() for name in prunable_weights(model)])
     kept = before.abs() > before.abs().quantile(0.9)
     assert ((after != 0) == kept).double().mean() > 0.999
     assert history["prune"][-1]["would_be_sparsity"] == pytest.approx(0.9, abs=1e-4)
-
-
-@pytest.mark.parametrize(
-    ("progress", "factor"), [(0, 0), (0.1, 0.4), (0.25, 1), (0.6, 1), (0.8, 0.2**0.5), (1, 0.2)]
-)
-def test_the_priors_weight_grows_stays_and_eases(progress, factor):
-    settings = clustering.Clustering(ramp=0.25, ease=0.4, relief=0.2)
-    assert clustering.pressure(settings, progress) == pytest.approx(factor)
-
-
-def test_what_is_pruned_stays_zero_while_the_rest_trains():
-    torch.manual_seed(0)
-    model = models.LeNet300100()
-    weights = prunable_weights(model)
-    pruned = quantise_kmeans(model.state_dict(), 4, prune=0.5)
-    zeros = {name: pruned.codes[name] == 0 for name in weights}
-    before = {name: weight.detach().clone() for name, weight in weights.items()}
-    clustering.hold_zeros(model, pruned)
-    small = load("mnist-5k").train.take(torch.arange(256))
-    optimiser = torch.optim.Adam(model.parameters(), lr=1e-3)
-    training.fit(model, small, optimiser=optimiser, epochs=2, batch_size=64, progress=False)
-    for name, weight in weights.items():
-        assert not weight[zeros[name]].any()
-        moved = weight.detach() != before[name]
-        assert moved[~zeros[name]].double().mean() > 0.5  # border pixels never move theirs
 
 
 def test_settling_starts_from_what_clustering_pruned(tmp_path):

@@ -7,6 +7,7 @@ teacher, as the published figures do.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -19,12 +20,22 @@ from nnc.data import random_shift
 from nnc.models import LeNet5Caffe, LeNet300100
 from nnc.pruning import quantise_kmeans
 from nnc.training import Distillation, History, Views, evaluate, fit, teacher_logits
-from nnc_book.recipes.clustering import Clustering, Settling, cluster, cluster_and_settle
+from nnc_book.recipes import spaces
+from nnc_book.recipes.film import Film
 from nnc_book.recipes.job import Job, Outcome, Recipe, digest, mark
 from nnc_book.recipes.magnitude import Magnitude, prune_gradually
 from nnc_book.recipes.schedules import one_cycle
 from nnc_book.recipes.scoring import describe, store
-from nnc_book.recipes.stages import Experiment, Settings, Shrink, Stages, store_and_score
+from nnc_book.recipes.small import (
+    Clustering,
+    Histories,
+    Settings,
+    Settling,
+    finish,
+    share,
+    store_and_score,
+    train_frozen,
+)
 from nnc_book.recipes.task import Task
 
 Build = Callable[[], nn.Module]
@@ -160,29 +171,48 @@ def task_of(settings: Any, job: Job, build: Build) -> Task:
     return Task(build, training, validation, loss, views)
 
 
-def begin(settings: Any, job: Job, build: Build) -> tuple[Task, nn.Module, dict[str, History]]:
+def trained(settings: Any, job: Job, task: Task) -> tuple[nn.Module, Histories]:
     """Step 1, once for all recipes that share its settings, data and seed."""
-    task = task_of(settings, job, build)
     on = ("dense", "batch", "validation", *_TEACHING)
-    folder = f"dense-{build.__name__}-{mark(settings, on)}"
-    stages = Stages(settings, job.of(folder, job.seed), task, build.__name__)
+    build = task.build.__name__
+    job = job.of(f"dense-{build}-{mark(settings, on)}", job.seed)
     torch.manual_seed(job.seed)
-    model = build()
+    model = task.build()
     optimiser, scheduler = one_cycle(
         model,
         settings.dense_learning_rate,
         settings.dense_weight_decay,
-        stages.steps(settings.dense_epochs),
+        task.steps(settings.dense_epochs, settings.batch_size),
     )
-    history = stages.fit(
-        "dense",
+    history = fit(
         model,
+        task.training,
+        task.loss,
         optimiser=optimiser,
         scheduler=scheduler,
         epochs=settings.dense_epochs,
-        key=digest(settings, on),
+        batch_size=settings.batch_size,
+        validation=task.validation,
+        views=task.views,
+        seed=job.seed,
+        checkpoint=job.folder / "dense.checkpoint",
+        run=f"{build} dense on {job.data.fingerprint[:12]}, {digest(settings, on)}",
+        progress=job.progress,
     )
-    return task, model, {"dense": history}
+    return model, {"dense": history}
+
+
+def run(settings: Any, job: Job, build: Build, filmed: bool = False) -> Outcome:
+    """Train, make small, store, read back and score."""
+    task = task_of(settings, job, build)
+    model, history = trained(settings, job, task)
+    dense = copy.deepcopy(model)
+    film = Film(job.folder / "frames") if filmed else None
+    if isinstance(settings, Magnitude):
+        assigned, shrinking = prune_gradually(settings, job, task, model)
+    else:
+        assigned, shrinking = share(settings, job, task, model, film)
+    return finish(settings, job, task, dense, assigned, history | shrinking, film)
 
 
 def run_quantised(settings: Coarse, job: Job) -> Outcome:
@@ -191,52 +221,20 @@ def run_quantised(settings: Coarse, job: Job) -> Outcome:
     The network kept is that of the first width, of seed 0 alone; figures of each width carry it,
     ``test_accuracy_4``.
     """
-    task, model, history = begin(settings, job, LeNet300100)
-    stages = Stages(settings, job, task, "lenet300-quantised")
+    task = task_of(settings, job, LeNet300100)
+    model, history = trained(settings, job, task)
     _, scored = job.scored(task.validation)
     metrics: dict[str, float] = {"dense_accuracy": evaluate(model, scored)}
     for bits in settings.bits:
         coarse = quantise_kmeans(model.state_dict(), 2**bits)
-        trained, history[f"frozen_{bits}"] = stages.train_frozen(coarse, f"frozen-{bits}")
-        found = store_and_score(stages, trained, job.folder / f"network-{bits}.sws")
+        name = f"frozen-{bits}"
+        values, history[f"frozen_{bits}"] = train_frozen(settings, job, task, coarse, name)
+        path = job.folder / f"network-{bits}.sws"
+        found = store_and_score(settings, job, task, values, path)
         metrics = found | metrics | {f"{key}_{bits}": value for key, value in found.items()}
     first = job.folder / f"network-{settings.bits[0]}.sws"
     sizes = job.sizes(task.training, task.validation)
     return Outcome(metrics, history, sizes, first, stored=job.seed == 0)
-
-
-def suggest_shared(trial: Any, kind: type[Shared] = Shared, **fixed: Any) -> Shared:
-    """The space of soft weight-sharing: what decides between size and accuracy."""
-    return kind(
-        tau=trial.suggest_float("tau", 0.01, 3.0, log=True),
-        ramp=trial.suggest_float("ramp", 0.1, 0.7),
-        relief=trial.suggest_float("relief", 0.03, 1.0, log=True),
-        zero_rate=trial.suggest_float("zero_rate", 0.5, 8.0, log=True),
-        mixture_learning_rate=trial.suggest_float("mixture_learning_rate", 1e-3, 1e-2, log=True),
-        **fixed,
-    )
-
-
-def suggest_pruned(trial: Any, kind: type[Pruned] = Pruned, **fixed: Any) -> Pruned:
-    """The space of magnitude pruning: the same number of choices."""
-    return kind(
-        target_sparsity=trial.suggest_float("target_sparsity", 0.94, 0.99),
-        prune_ramp=trial.suggest_float("prune_ramp", 0.3, 0.9),
-        prune_learning_rate=trial.suggest_float("prune_learning_rate", 3e-4, 3e-3, log=True),
-        frozen_learning_rate=trial.suggest_float("frozen_learning_rate", 3e-4, 3e-3, log=True),
-        levels=trial.suggest_categorical("levels", (8, 16, 32)),
-        **fixed,
-    )
-
-
-def front_score(metrics: dict[str, float]) -> float:
-    """Validation accuracy, less half a point for every 1,000 bytes of the file."""
-    return metrics["validation_accuracy"] - 0.005 * metrics["file_bytes"] / 1000
-
-
-# Of a search: enough for a ranking of settings.
-_SHORT: dict[str, Any] = {"cluster_epochs": 15, "frozen_epochs": 5}
-_SHORT_PRUNED: dict[str, Any] = {"prune_epochs": 15, "frozen_epochs": 5}
 
 
 def _recipe(
@@ -244,7 +242,6 @@ def _recipe(
     summary: str,
     build: Build,
     settings: Any,
-    shrink: Shrink,
     suggest: Callable[[Any], Any] | None = None,
     first: tuple[dict[str, Any], ...] = (),
     filmed: bool = False,
@@ -255,22 +252,15 @@ def _recipe(
         dataset="mnist",
         model=build,
         settings=settings,
-        run=Experiment(name, partial(begin, build=build), shrink, filmed),
+        run=partial(run, build=build, filmed=filmed),
         suggest=suggest,
-        score=front_score,
+        score=spaces.front_score,
         first=first,
     )
 
 
 # Which weights stay is decided while the zero component becomes narrow: let it take its time.
 _SLOW = 1e-3
-_AROUND = {"ramp": 0.25, "relief": 0.2, "zero_rate": 2.0, "mixture_learning_rate": 3e-3}
-_FIRST_SHARED = tuple({"tau": tau, **_AROUND} for tau in (0.05, 0.1))
-_FIRST_TAUGHT = tuple({"tau": tau, **_AROUND} for tau in (0.2, 0.7, 1.7))
-_AROUND_PRUNED = {"prune_ramp": 0.7, "prune_learning_rate": 1e-3, "frozen_learning_rate": 1e-3}
-_FIRST_PRUNED = tuple(
-    {"target_sparsity": sparsity, "levels": 16, **_AROUND_PRUNED} for sparsity in (0.97, 0.98)
-)
 RECIPES = (
     Recipe(
         name=TEACHER,
@@ -285,8 +275,7 @@ RECIPES = (
         "soft weight-sharing of LeNet-300-100, plain images, no teacher",
         LeNet300100,
         Shared(),
-        cluster,
-        suggest_shared,
+        lambda trial: spaces.shared(trial, Shared),
         filmed=True,
     ),
     _recipe(
@@ -294,9 +283,8 @@ RECIPES = (
         "the same with a weaker prior: accuracy first",
         LeNet300100,
         Shared(tau=0.03, cluster_epochs=30, frozen_epochs=15),
-        cluster,
-        lambda trial: suggest_shared(trial, **_SHORT),
-        _FIRST_SHARED,
+        lambda trial: spaces.shared(trial, Shared, **spaces.SHORT),
+        spaces.FIRST_SHARED,
     ),
     _recipe(
         "lenet300-kd-sws",
@@ -310,34 +298,30 @@ RECIPES = (
             frozen_epochs=18,
             rest_levels=24,
         ),
-        cluster_and_settle,
-        lambda trial: suggest_shared(trial, SharedTaught, **_SHORT),
-        _FIRST_TAUGHT,
+        lambda trial: spaces.shared(trial, SharedTaught, **spaces.SHORT),
+        spaces.FIRST_TAUGHT,
     ),
     _recipe(
         "lenet300-kd-sws-8k",
         "the same with a faster mixture: accuracy first",
         LeNet300100,
         SharedTaught(tau=0.3, cluster_epochs=30, frozen_epochs=20),
-        cluster,
     ),
     _recipe(
         "lenet300-magnitude",
         "magnitude pruning and k-means of LeNet-300-100",
         LeNet300100,
         Pruned(prune_epochs=30, frozen_epochs=15, target_sparsity=0.975),
-        prune_gradually,
-        lambda trial: suggest_pruned(trial, **_SHORT_PRUNED),
-        _FIRST_PRUNED,
+        lambda trial: spaces.pruned(trial, Pruned, **spaces.SHORT_PRUNED),
+        spaces.FIRST_PRUNED,
     ),
     _recipe(
         "lenet300-kd-magnitude",
         "the same under the teacher",
         LeNet300100,
         PrunedTaught(prune_epochs=30, frozen_epochs=20, target_sparsity=0.975),
-        prune_gradually,
-        lambda trial: suggest_pruned(trial, PrunedTaught, **_SHORT_PRUNED),
-        _FIRST_PRUNED,
+        lambda trial: spaces.pruned(trial, PrunedTaught, **spaces.SHORT_PRUNED),
+        spaces.FIRST_PRUNED,
     ),
     _recipe(
         "lenet5-sws",
@@ -352,7 +336,6 @@ RECIPES = (
             rest_levels=24,
             levels=12,
         ),
-        cluster_and_settle,
     ),
     _recipe(
         "lenet5-kd-sws",
@@ -366,14 +349,12 @@ RECIPES = (
             mixture_learning_rate=1.5 * _SLOW,
             rest_levels=24,
         ),
-        cluster_and_settle,
     ),
     _recipe(
         "lenet5-magnitude",
         "magnitude pruning and k-means of LeNet-5",
         lenet5,
         Pruned(dense_epochs=8, prune_epochs=16, frozen_epochs=8, target_sparsity=0.99, levels=8),
-        prune_gradually,
     ),
     Recipe(
         name="lenet300-quantised",

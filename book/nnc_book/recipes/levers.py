@@ -10,16 +10,10 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from torch import nn
-
 from nnc.models import LeNet300100
 from nnc.priors import Beta, HyperPriors
-from nnc.pruning import Quantised
-from nnc.training import History
-from nnc_book.recipes.clustering import cluster, cluster_and_settle
-from nnc_book.recipes.digits import Settled, Shared, begin
+from nnc_book.recipes.digits import Settled, Shared, run
 from nnc_book.recipes.job import Recipe
-from nnc_book.recipes.stages import Experiment, Stages
 
 
 @dataclass(frozen=True)
@@ -66,12 +60,6 @@ LEVERS: dict[str, dict[str, Any]] = {
 }
 
 
-def shrink(stages: Stages, model: nn.Module) -> tuple[Quantised, dict[str, History]]:
-    """Step 2 with the mixture's values, or with the mixture's zeros and k-means for the rest."""
-    step = cluster_and_settle if stages.settings.levels else cluster
-    return step(stages, model)
-
-
 def suggest(trial: Any) -> Levers:
     """One lever, by name."""
     return replace(Levers(), **LEVERS[trial.suggest_categorical("lever", list(LEVERS))])
@@ -83,7 +71,7 @@ RECIPE = Recipe(
     dataset="mnist",
     model=LeNet300100,
     settings=Levers(),
-    run=Experiment("lenet300-levers", partial(begin, build=LeNet300100), shrink),
+    run=partial(run, build=LeNet300100),
     suggest=suggest,
     first=tuple({"lever": name} for name in LEVERS),
 )

@@ -7,17 +7,18 @@ and Gupta, "To prune, or not to prune" (2017), equation 1, done by ``torch.nn.ut
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
 from torch.nn.utils import prune
 
-from nnc import prunable_weights
+from nnc import make_plain, prunable_weights
 from nnc.pruning import Quantised, quantise_kmeans
-from nnc.training import History
-from nnc_book.recipes.job import digest
+from nnc_book.recipes.job import Job
 from nnc_book.recipes.schedules import linear_cooling
-from nnc_book.recipes.stages import STORING, Settings, Stages
+from nnc_book.recipes.small import Histories, Settings, train
+from nnc_book.recipes.task import Task
 
 
 @dataclass(frozen=True)
@@ -31,9 +32,10 @@ class Magnitude(Settings):
     levels: int = 16  # of each layer's codebook, zero among them
 
 
-def prune_gradually(stages: Stages, model: nn.Module) -> tuple[Quantised, dict[str, History]]:
+def prune_gradually(
+    settings: Any, job: Job, task: Task, model: nn.Module
+) -> tuple[Quantised, Histories]:
     """Prune after every epoch a little, train on, and cluster what is left."""
-    settings = stages.settings
     pruned = _prunable(model)
     for module, name in pruned:
         prune.identity(module, name)
@@ -43,18 +45,20 @@ def prune_gradually(stages: Stages, model: nn.Module) -> tuple[Quantised, dict[s
         _prune_to(pruned, sparsity_after(settings, epoch))
         return {"would_be_sparsity": _zeros(pruned)}
 
-    cool = linear_cooling(stages.steps(settings.prune_epochs), over=0.3)
-    history = stages.fit(
-        "prune",
+    epochs = settings.prune_epochs
+    cool = linear_cooling(task.steps(epochs, settings.batch_size), over=0.3)
+    history = train(
+        settings,
+        job,
+        task,
         model,
+        "prune",
+        epochs=epochs,
         optimiser=optimiser,
         scheduler=torch.optim.lr_scheduler.LambdaLR(optimiser, cool),
-        epochs=settings.prune_epochs,
         measure=measure,
-        key=digest(settings, without=("frozen", "levels", *STORING)),
     )
-    for module, name in pruned:
-        prune.remove(module, name)
+    make_plain(model)
     return quantise_kmeans(model.state_dict(), settings.levels), {"prune": history}
 
 

@@ -7,21 +7,17 @@ compares three weights of the prior with LeNet's mixture; the recorded settings 
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from torch import nn
-
 from nnc.models import mini_vgg
 from nnc.pruning import rescale
-from nnc.training import History
 from nnc_book.recipes import students
-from nnc_book.recipes.clustering import Clustering, cluster
-from nnc_book.recipes.job import Job, Recipe
+from nnc_book.recipes.job import Job, Outcome, Recipe
 from nnc_book.recipes.magnitude import Magnitude, prune_gradually
-from nnc_book.recipes.stages import Experiment, Shrink
-from nnc_book.recipes.task import Task
+from nnc_book.recipes.small import Clustering, finish, share
 
 _TRIAL_SEED = 0  # of the student that a search starts from: seeds of searches have none
 
@@ -55,15 +51,20 @@ class PrunedVGG(Magnitude):
     rest_levels: int = 64
 
 
-def begin(settings: Any, job: Job, student: str) -> tuple[Task, nn.Module, dict[str, History]]:
-    """A recorded student, trained first where it is not there yet; its record has its history."""
+def run(settings: Any, job: Job, student: str) -> Outcome:
+    """A recorded student, trained first where it is not there yet, made small."""
     taught = students.settings_of(student)
     start = job.of(student, _TRIAL_SEED if job.searching else job.seed)
     task = students.task_of(taught, start)
     model, _ = students.train(taught, start, task)
-    # One mixture for all layers asks for one width; magnitudes are compared as they are.
-    sharing = isinstance(settings, SharedVGG)
-    return task, rescale(model, settings.deviation) if sharing else model, {}
+    dense = copy.deepcopy(model)
+    if isinstance(settings, SharedVGG):
+        # One mixture for all layers asks for one width; magnitudes are compared as they are.
+        model = rescale(model, settings.deviation)
+        assigned, history = share(settings, job, task, model)
+    else:
+        assigned, history = prune_gradually(settings, job, task, model)
+    return finish(settings, job, task, dense, assigned, history)
 
 
 def suggest_tau(trial: Any) -> SharedVGG:
@@ -88,7 +89,7 @@ _SPARSITIES = (0.88, 0.92, 0.95)
 
 
 def _recipe(
-    name: str, summary: str, student: str, shrink: Shrink, settings: Any, suggest: Any, first: Any
+    name: str, summary: str, student: str, settings: Any, suggest: Any, first: Any
 ) -> Recipe:
     return Recipe(
         name=name,
@@ -96,7 +97,7 @@ def _recipe(
         dataset="cifar10-jpeg",
         model=mini_vgg,
         settings=settings,
-        run=Experiment(name, partial(begin, student=student), shrink),
+        run=partial(run, student=student),
         suggest=suggest,
         first=first,
     )
@@ -108,7 +109,6 @@ RECIPES = (
         "mini-vgg-sws",
         "soft weight-sharing of MiniVGG on labels",
         "mini-vgg",
-        cluster,
         SharedVGG(tau=0.05),  # cross-entropy pulls less hard than a teacher at T = 8
         suggest_tau,
         _TAU_TRIALS,
@@ -117,7 +117,6 @@ RECIPES = (
         "mini-vgg-kd-sws",
         "distil, then share: soft weight-sharing of the distilled MiniVGG",
         "mini-vgg-kd",
-        cluster,
         SharedVGG(),
         suggest_tau,
         _TAU_TRIALS,
@@ -126,7 +125,6 @@ RECIPES = (
         "mini-vgg-magnitude",
         "magnitude pruning of MiniVGG on labels",
         "mini-vgg",
-        prune_gradually,
         PrunedVGG(),
         suggest_sparsity,
         tuple({"target_sparsity": sparsity} for sparsity in _SPARSITIES),

@@ -32,6 +32,10 @@ class Task:
     loss: Callable[[Tensor, Batch], Tensor] = cross_entropy
     views: Callable[[int], Tensor] | None = None
 
+    def steps(self, epochs: int, batch_size: int) -> int:
+        """Number of optimiser steps in so many epochs."""
+        return epochs * (len(self.training) // batch_size)
+
     def with_statistics(self, model: nn.Module) -> nn.Module:
         """The model, its batch norm's statistics taken anew; without batch norm as it is.
 

@@ -50,12 +50,10 @@ from nnc.training import (
     Batch,
     Distillation,
     Views,
-    best_shift,
     cross_entropy,
     evaluate,
     fit,
     predict,
-    shuffle_wrong_classes,
     teacher_logits,
 )
 from nnc.weights import make_plain, prunable_weights
@@ -79,7 +77,6 @@ __all__ = [
     "VGG",
     "Views",
     "assign",
-    "best_shift",
     "code_rest",
     "count_layers",
     "count_operations",
@@ -104,7 +101,6 @@ __all__ = [
     "remove_empty_units",
     "rescale",
     "save",
-    "shuffle_wrong_classes",
     "soft_targets",
     "storage",
     "teacher_logits",

@@ -4,8 +4,6 @@ from nnc.training.loop import Batch, History, cross_entropy, evaluate, fit, pred
 from nnc.training.teaching import (
     Distillation,
     Views,
-    best_shift,
-    shuffle_wrong_classes,
     teacher_logits,
 )
 
@@ -14,11 +12,9 @@ __all__ = [
     "Distillation",
     "History",
     "Views",
-    "best_shift",
     "cross_entropy",
     "evaluate",
     "fit",
     "predict",
-    "shuffle_wrong_classes",
     "teacher_logits",
 ]

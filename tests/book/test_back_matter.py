@@ -23,6 +23,8 @@ MODULES = (
     "nnc_book.records",
     "nnc_book.published",
     "nnc_book.lessons",
+    "nnc_book.controls",
+    "nnc_book.calibration",
     "nnc_book.plots",
     "nnc_book.widgets",
 )

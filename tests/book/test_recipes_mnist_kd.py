@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from nnc import data
 from nnc.files import read_arrays
-from nnc.training.teaching import best_shift
+from nnc_book.controls import best_shift, shuffle_wrong_classes
 from nnc_book.recipes import get, mnist_kd
 from nnc_book.recipes.running import run
 
@@ -73,3 +73,22 @@ def test_no_other_shift_gives_fewer_errors(seed, count):
 
     best = right(best_shift(logits, labels, classes))
     assert best >= max(right(shift) for shift in torch.linspace(-8, 8, 161).tolist())
+
+
+@given(seed=st.integers(0, 1000), count=st.integers(1, 6), classes=st.integers(2, 5))
+def test_shuffling_moves_the_wrong_classes_alone(seed, count, classes):
+    generator = torch.Generator().manual_seed(seed)
+    logits = torch.randn(count, classes, generator=generator)
+    labels = torch.randint(0, classes, (count,), generator=generator)
+    shuffled = shuffle_wrong_classes(logits, labels, generator)
+    rows = torch.arange(count)
+    assert torch.equal(shuffled[rows, labels], logits[rows, labels])
+    assert torch.equal(shuffled.sort(dim=1).values, logits.sort(dim=1).values)
+
+
+def test_shuffling_is_even():
+    logits = torch.tensor([[9.0, 1.0, 2.0, 3.0]]).expand(6000, 4)
+    labels = torch.zeros(6000, dtype=torch.int64)
+    shuffled = shuffle_wrong_classes(logits, labels, torch.Generator().manual_seed(0))
+    places = torch.stack([(shuffled == value).double().mean(0) for value in (1, 2, 3)])
+    assert (places[:, 1:] - 1 / 3).abs().max() < 0.03

@@ -12,7 +12,6 @@ from nnc.training.teaching import (
     Distillation,
     Views,
     fingerprint,
-    shuffle_wrong_classes,
     teacher_logits,
 )
 
@@ -152,22 +151,3 @@ def test_a_student_learns_the_views_that_the_teacher_saw(tmp_path):
         optimiser=torch.optim.Adam(student.parameters(), lr=1e-2),
     )  # fmt: skip
     assert history[-1]["loss"] < 0.01 * history[0]["loss"]
-
-
-@given(seed=st.integers(0, 1000), count=st.integers(1, 6), classes=st.integers(2, 5))
-def test_shuffling_moves_the_wrong_classes_alone(seed, count, classes):
-    generator = torch.Generator().manual_seed(seed)
-    logits = torch.randn(count, classes, generator=generator)
-    labels = torch.randint(0, classes, (count,), generator=generator)
-    shuffled = shuffle_wrong_classes(logits, labels, generator)
-    rows = torch.arange(count)
-    assert torch.equal(shuffled[rows, labels], logits[rows, labels])
-    assert torch.equal(shuffled.sort(dim=1).values, logits.sort(dim=1).values)
-
-
-def test_shuffling_is_even():
-    logits = torch.tensor([[9.0, 1.0, 2.0, 3.0]]).expand(6000, 4)
-    labels = torch.zeros(6000, dtype=torch.int64)
-    shuffled = shuffle_wrong_classes(logits, labels, torch.Generator().manual_seed(0))
-    places = torch.stack([(shuffled == value).double().mean(0) for value in (1, 2, 3)])
-    assert (places[:, 1:] - 1 / 3).abs().max() < 0.03

@@ -22,13 +22,12 @@ from nnc.training import (
     Batch,
     Distillation,
     History,
-    best_shift,
     cross_entropy,
     fit,
     predict,
-    shuffle_wrong_classes,
 )
 from nnc.training.streams import stream
+from nnc_book.controls import best_shift, shuffle_wrong_classes
 from nnc_book.recipes.job import Job, Outcome, Recipe, digest
 from nnc_book.recipes.schedules import one_cycle
 from nnc_book.recipes.scoring import answers, share, store

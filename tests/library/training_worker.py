@@ -22,9 +22,10 @@ torch.manual_seed(1)
 checkpoints.SECONDS_BETWEEN_SAVES = 0  # after every step, so that kills hit steps and saves alike
 
 
-def penalty_of(prior, model):
-    weights = list(nnc.prunable_weights(model).values())
-    return lambda progress: 0.1 / len(data) * (1 + progress) * prior(weights)
+def sharing_of(prior, model):
+    return nnc.SoftWeightSharing(
+        model, examples=len(data), steps=240, tau=0.1, prior=prior, ramp=0.05
+    )
 
 
 def shift(images, generator):
@@ -40,14 +41,16 @@ if mode == "resume":
     optimiser = torch.optim.Adam(
         [{"params": model.parameters(), "lr": 1e-3}, *prior.parameter_groups(1e-4, 1e-2)]
     )
+    sharing = sharing_of(prior, model)
     history = nnc.fit(
         model,
         data,
         optimiser=optimiser,
         epochs=12,
         batch_size=32,
-        penalty=penalty_of(prior, model),
-        prior=prior,
+        penalty=sharing.penalty,
+        prior=sharing,
+        after_step=sharing.step,
         scheduler=torch.optim.lr_scheduler.OneCycleLR(optimiser, 1e-3, total_steps=240),
         augment=shift,
         seed=3,
@@ -62,14 +65,16 @@ else:
     model = nnc.LeNet300100().double()
     prior = nnc.GaussianMixturePrior(torch.linspace(-0.2, 0.2, 4), sigma=0.1).double()
     optimiser = torch.optim.SGD([*model.parameters(), *prior.parameters()], lr=0.01)
+    sharing = sharing_of(prior, model)
     nnc.fit(
         model,
         data,
         optimiser=optimiser,
         epochs=1,
         batch_size=32,
-        penalty=penalty_of(prior, model),
-        prior=prior,
+        penalty=sharing.penalty,
+        prior=sharing,
+        after_step=sharing.step,
         augment=shift,
         accelerator=accelerator,
         progress=False,

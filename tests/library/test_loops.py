@@ -1,0 +1,79 @@
+"""The page "In your own loop" is run as it stands: its code really trains, in each loop."""
+
+import re
+import warnings
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+
+import nnc
+
+PAGE = Path(__file__).parents[2] / "book" / "your_own_loop.md"
+SECTIONS = re.split(r"^## ", PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]
+BLOCKS = {
+    section.splitlines()[0]: re.findall(r"```python\n(.*?)```", section, re.DOTALL)
+    for section in SECTIONS
+}
+
+
+def network():
+    return nn.Sequential(nn.Linear(6, 32), nn.ReLU(), nn.Linear(32, 2))
+
+
+def accuracy(model):
+    inputs, labels = problem()
+    return (model(inputs).argmax(1) == labels).double().mean().item()
+
+
+def problem():
+    inputs = torch.randn(512, 6, generator=torch.Generator().manual_seed(1))
+    return inputs, (inputs[:, 0] > inputs[:, 1]).long()
+
+
+def names():
+    torch.manual_seed(0)
+    loader = DataLoader(TensorDataset(*problem()), batch_size=64, shuffle=False)
+    return {"model": network(), "loader": loader, "examples": 512, "epochs": 60}
+
+
+def run(code, given):
+    with warnings.catch_warnings():
+        # Lightning's own: of torch's trees, of few workers, of a logger that is not installed.
+        warnings.simplefilter("ignore")
+        exec(compile(code, str(PAGE), "exec"), given)
+
+
+@pytest.mark.parametrize("loop", ["Plain PyTorch", "Accelerate", "Lightning"])
+def test_the_loop_trains_under_the_prior_and_ends_in_a_file(loop, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ACCELERATE_USE_CPU", "true")
+    if loop == "Lightning":
+        pytest.importorskip("pytorch_lightning", reason="the test extra brings Lightning")
+    given = names()
+    run(BLOCKS[loop][0].replace("(max_epochs=epochs)", QUIET), given)
+    sharing = given["sharing"]
+    assert sharing.taken == 60 * 8
+    run(BLOCKS["Plain PyTorch"][1], given)
+    assert sharing.quantise().sparsity() > 0.3
+    assert accuracy(nnc.load(tmp_path / "net.sws").load_into(network())) > 0.85
+
+
+QUIET = """(
+    max_epochs=epochs, accelerator="cpu", logger=False, enable_progress_bar=False,
+    enable_checkpointing=False, enable_model_summary=False,
+)"""
+
+
+def test_a_lightning_checkpoint_holds_the_prior():
+    pytest.importorskip("pytorch_lightning", reason="the test extra brings Lightning")
+    given = names()
+    run(BLOCKS["Lightning"][0].split("shared = Shared(")[0], given)
+    one, other = (given["Shared"](network(), 512, 100) for _ in range(2))
+    one.sharing.step()
+    other.load_state_dict(one.state_dict())
+    assert other.sharing.taken == 1
+    assert torch.equal(other.sharing.prior.means, one.sharing.prior.means)
+    assert not any(key.startswith("sharing._model") for key in one.state_dict())

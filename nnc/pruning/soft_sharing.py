@@ -16,6 +16,9 @@ from nnc.pruning.sharing import Rule, quantise
 from nnc.weights import plain_state, prunable_weights, unwrapped
 
 _COMPONENTS = 16  # besides the zero component
+# Of the zero component. More makes smaller files where there are many steps; with few, weights that
+# matter are still under a wide zero component when they are assigned.
+_ZERO_SHARE = 0.9
 _TRAVEL = 12.0  # how far a logarithm of a precision may go in all steps, in nats
 _MEAN_TRAVEL = 2.0  # how far a mean may go, in units of the range of the weights
 
@@ -39,8 +42,8 @@ class SoftWeightSharing(nn.Module):
         steps: of the whole training under the prior.
         tau: how hard the prior pulls; 1 is the weight of a likelihood. More makes smaller files.
         prior: the mixture at the start, for weights as they are. Unless given, 16 components
-            evenly over the range of the network's weights and a zero component with the share
-            0.9999; and a layer with a batch norm behind it is then seen in units of its own
+            evenly over the range of the network's weights and a zero component with the
+            share 0.9; and a layer with a batch norm behind it is then seen in units of its own
             deviation, because the scale of its weights says nothing.
         ramp, ease: shares of the steps, in [0, 1].
         relief: the factor at the end, in (0, 1].
@@ -254,7 +257,7 @@ class SoftWeightSharing(nn.Module):
         return GaussianMixturePrior(
             torch.linspace(-limit, limit, _COMPONENTS, dtype=dtype),
             sigma=0.4 * limit,
-            pi_0=0.9999,
+            pi_0=_ZERO_SHARE,
             hyper=HyperPriors(zero=Gamma(5000.0, 2.0 * unit), others=Gamma(250.0, 0.1 * unit)),
         )
 

@@ -52,7 +52,7 @@ def test_the_ten_lines_make_a_small_file_that_still_answers(tmp_path):
     model = network()
     train(model)
     dense = accuracy(model)
-    sharing = nnc.SoftWeightSharing(model, examples=512, steps=600, tau=0.05)
+    sharing = nnc.SoftWeightSharing(model, examples=512, steps=600, tau=0.2)
     train(model, sharing, 600)
     quantised = sharing.quantise()
     nnc.save(quantised, tmp_path / "net.sws")

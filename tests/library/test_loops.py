@@ -77,3 +77,18 @@ def test_a_lightning_checkpoint_holds_the_prior():
     assert other.sharing.taken == 1
     assert torch.equal(other.sharing.prior.means, one.sharing.prior.means)
     assert not any(key.startswith("sharing._model") for key in one.state_dict())
+
+
+def test_the_readmes_lines_run_on_someone_elses_network(tmp_path, monkeypatch):
+    """Epochs are cut; all else is as printed."""
+    monkeypatch.chdir(tmp_path)
+    readme = (PAGE.parents[1] / "README.md").read_text(encoding="utf-8")
+    section = readme.split("## Your own network")[1]
+    code = re.findall(r"```python\n(.*?)```", section, re.DOTALL)[0]
+    torch.manual_seed(0)
+    shape = [nn.Flatten(), nn.Linear(784, 20), nn.ReLU(), nn.Linear(20, 10)]
+    given = {"model": nn.Sequential(*shape), "train": nnc.data.load("mnist-5k").train}
+    run(code.replace("epochs, batch_size = 40", "epochs, batch_size = 2"), given)
+    assert given["sharing"].taken == given["sharing"].steps
+    stored = nnc.load(tmp_path / "small.sws").state_dict()
+    assert all(torch.equal(stored[k], v) for k, v in given["again"].state_dict().items())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import ast
-import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -32,11 +31,9 @@ def _parser() -> argparse.ArgumentParser:
     _add_root(run)
     run.set_defaults(command=_run)
 
-    search = commands.add_parser("search", help="search a recipe's settings on validation images")
+    search = commands.add_parser("search", help="compare a recipe's trials on validation images")
     search.add_argument("recipe")
-    search.add_argument("--study", type=Path, help="the study's file (runs/search/RECIPE.study)")
-    search.add_argument("--trials", type=int, default=40, help="finished trials in all (40)")
-    search.add_argument("--hours", type=float, default=3.0, help="of this call at most (3)")
+    search.add_argument("--out", type=Path, help="folder (runs/search/RECIPE)")
     _add_root(search)
     search.set_defaults(command=_search)
 
@@ -46,9 +43,7 @@ def _parser() -> argparse.ArgumentParser:
     add.add_argument("folders", nargs="+", type=Path, help="what nnc-book run wrote")
     add.set_defaults(command=_record_add)
     trials = actions.add_parser("trials", help="keep a search's trials beside the record")
-    trials.add_argument("recipe")
-    trials.add_argument("study", type=Path)
-    _add_root(trials)
+    trials.add_argument("folder", type=Path, help="what nnc-book search wrote")
     trials.set_defaults(command=_record_trials)
     listing = actions.add_parser("list", help="list the records")
     listing.set_defaults(command=_record_list)
@@ -89,9 +84,8 @@ def _run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _with_settings(settings: Any, changes: Sequence[str]) -> Any:
+def _with_settings(current: dict[str, Any], changes: Sequence[str]) -> dict[str, Any]:
     """The settings with ``NAME=VALUE`` changes, each of the type it had."""
-    current = dataclasses.asdict(settings)
     new = {}
     for change in changes:
         name, _, text = change.partition("=")
@@ -107,17 +101,18 @@ def _with_settings(settings: Any, changes: Sequence[str]) -> Any:
                 raise ValueError
         except (ValueError, SyntaxError, TypeError, OverflowError, MemoryError, RecursionError):
             raise ValueError(f"--set {name} is {text!r}, must be of type {kind.__name__}") from None
-    return dataclasses.replace(settings, **new)
+    return current | new
 
 
 def _search(options: argparse.Namespace) -> int:
     from nnc.data import load
     from nnc_book.recipes import get
-    from nnc_book.recipes.search import search
+    from nnc_book.recipes.running import search
 
     recipe = get(options.recipe)
-    study = options.study or Path("runs", "search", f"{recipe.name}.study")
-    search(recipe, load(recipe.dataset, options.root), study, options.trials, options.hours)
+    folder = options.out or Path("runs", "search", recipe.name)
+    search(recipe, load(recipe.dataset, options.root), folder)
+    print(f"written to {folder}")
     return 0
 
 
@@ -130,17 +125,10 @@ def _record_add(options: argparse.Namespace) -> int:
 
 
 def _record_trials(options: argparse.Namespace) -> int:
-    from nnc.data import load
     from nnc_book import records
-    from nnc_book.recipes import get
-    from nnc_book.recipes.search import export
 
-    recipe = get(options.recipe)
-    if not options.study.is_file():
-        raise FileNotFoundError(f"{options.study} is not there; nnc-book search writes it")
-    target = records.FOLDER / f"{recipe.name}.trials.json"
-    count = export(recipe, load(recipe.dataset, options.root), options.study, target)
-    print(f"{recipe.name}: {count} trials kept")
+    recipe, count = records.add_trials(options.folder)
+    print(f"{recipe}: {count} trials kept")
     return 0
 
 

@@ -48,8 +48,7 @@ def test_every_command_has_help(
         (["record", "add", "/no/such/run"], "the run is not finished"),
         (["search", "lenet300-swz"], "did you mean 'lenet300-sws'"),
         (["record", "verify", "lenet300-swz"], "did you mean 'lenet300-sws'"),
-        (["record", "trials", "vgg", "study"], "recipe is 'vgg'"),
-        (["record", "trials", "lenet300-sws", f"{EMPTY}/a.study"], "nnc-book search writes it"),
+        (["record", "trials", EMPTY], "has no finished trial, must be what nnc-book search wrote"),
         (["run", "lenet300-sws", "--data", "nothing"], "name is 'nothing'"),
         (["run", "lenet300-sws", "--set", "speed=1"], "must be NAME=VALUE with one of"),
         (["run", "lenet300-sws", "--set", "tau="], "must be NAME=VALUE"),
@@ -75,7 +74,7 @@ def test_what_is_wrong_is_one_line_and_status_two(
         ["dance"],
         ["record", "dance"],
         ["record"],
-        ["run", "--trials", "3"],
+        ["search", "lenet300-sws", "--trials", "3"],
         ["run", "--seed", "x"],
     ],
 )

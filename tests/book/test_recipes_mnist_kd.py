@@ -1,7 +1,5 @@
 """Hinton's experiments from end to end, on the embedded images and for a few epochs."""
 
-import dataclasses
-
 import pytest
 import torch
 from hypothesis import given
@@ -23,10 +21,10 @@ def small(monkeypatch, tmp_path):
 
 def train(name, folder):
     recipe = get(name)
-    few = dataclasses.replace(
-        recipe.settings, validation=1000, teacher_epochs=4, student_epochs=3, teacher_shift=0
-    )
-    return run(recipe, few, data.load("mnist-5k"), 0, folder, progress=False)["run"]
+    few = {"validation": 1000, "teacher_epochs": 4, "student_epochs": 3, "teacher_shift": 0}
+    return run(recipe, recipe.settings | few, data.load("mnist-5k"), 0, folder, progress=False)[
+        "run"
+    ]
 
 
 def test_four_students_and_their_teacher(tmp_path):
@@ -47,7 +45,7 @@ def test_digits_that_were_missing_are_learnt_from_the_teacher(name, missing, tmp
     # The number is chosen on other images than these: it can only do a little harm.
     assert metrics["test_accuracy"] > metrics["uncorrected_accuracy"] - 0.02
     labels = data.load("mnist-5k").test.labels
-    kept = {int(digit) for digit in get(name).settings.kept}
+    kept = {int(digit) for digit in get(name).settings["kept"]}
     assert metrics["missing_images"] == sum(int(label) not in kept for label in labels)
 
 

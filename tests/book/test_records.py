@@ -1,4 +1,3 @@
-import dataclasses
 import functools
 import json
 import os
@@ -52,7 +51,7 @@ def test_a_record_is_of_a_recipe_on_a_full_data_set_with_three_seeds(recipe):
 
 @each_record
 def test_recorded_settings_are_the_recipes(recipe):
-    settings = json.loads(json.dumps(dataclasses.asdict(RECIPES[recipe].settings)))
+    settings = json.loads(json.dumps(RECIPES[recipe].settings))
     assert records.read(recipe)["settings"] == settings
 
 

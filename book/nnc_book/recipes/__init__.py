@@ -1,21 +1,16 @@
-"""Recorded experiments: one module per recipe, its settings and the function that runs it."""
+"""Recorded experiments: a module for each kind of network, its settings and what runs them."""
 
 from __future__ import annotations
 
 from nnc.hints import did_you_mean
-from nnc_book.recipes import digits, levers, mini_vgg_small, mnist_kd, original, students, vgg
-from nnc_book.recipes.job import Job, Outcome, Recipe
+from nnc_book.recipes import lenets, mnist_kd, vgg
+from nnc_book.recipes.job import Recipe
 
 RECIPES: dict[str, Recipe] = {
-    recipe.name: recipe
-    for recipe in (
-        *(vgg.RECIPE, *students.RECIPES, *original.RECIPES),
-        *(*mini_vgg_small.RECIPES, *mnist_kd.RECIPES, *digits.RECIPES),
-        levers.RECIPE,
-    )
+    recipe.name: recipe for recipe in (*vgg.RECIPES, *mnist_kd.RECIPES, *lenets.RECIPES)
 }
 
-__all__ = ["RECIPES", "Job", "Outcome", "Recipe", "get"]
+__all__ = ["RECIPES", "Recipe", "get"]
 
 
 def get(name: str) -> Recipe:

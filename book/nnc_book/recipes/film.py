@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from nnc import prunable_weights
 from nnc.files import read_arrays, save_arrays
 from nnc.priors import GaussianMixturePrior
 
@@ -21,43 +22,34 @@ class Film:
 
     A frame holds the counts of weights in a grid of initial against current value (``joint``,
     BINS × BINS, rows by initial value, bins even over ± LIMIT) and the mixture's ``means``,
-    ``sigmas`` and ``proportions``. Frame 0 is the state before clustering.
+    ``sigmas`` and ``proportions``. Frame 0 is the state before clustering, written at once.
 
     Args:
         folder: where the frames of this run are kept.
+        model, prior: what is filmed.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, model: nn.Module, prior: GaussianMixturePrior) -> None:
+        self._folder, self._prior = folder, prior
+        self._weights = list(prunable_weights(model).values())
+        self._initial = [weight.detach().clone() for weight in self._weights]
+        self.add(0)
 
-    def begin(self, initial: Sequence[Tensor], prior: GaussianMixturePrior) -> None:
-        """Write frame 0."""
-        self.add(0, initial, initial, prior)
-
-    def add(
-        self,
-        epoch: int,
-        initial: Sequence[Tensor],
-        current: Sequence[Tensor],
-        prior: GaussianMixturePrior,
-    ) -> None:
+    def add(self, epoch: int) -> None:
         """Write the frame of an epoch; writing it again replaces it."""
-        mixture = prior.mixture()
+        mixture = self._prior.mixture()
         save_arrays(
             self._folder / f"{epoch:04d}.npz",
-            joint=joint_counts(initial, current),
+            joint=joint_counts(self._initial, self._weights),
             means=mixture.means.numpy(),
             sigmas=mixture.sigmas.numpy(),
             proportions=mixture.proportions.numpy(),
         )
 
-    def save(self, path: Path) -> tuple[Path, ...]:
+    def save(self, path: Path) -> Path:
         """Put all frames into one file, stacked, and return its path."""
         frames = [read_arrays(frame) for frame in sorted(self._folder.glob("*.npz"))]
-        if not frames:
-            return ()
-        stacked = {key: np.stack([frame[key] for frame in frames]) for key in frames[0]}
-        return (save_arrays(path, **stacked),)
+        return save_arrays(path, **{k: np.stack([f[k] for f in frames]) for k in frames[0]})
 
 
 def joint_counts(initial: Sequence[Tensor], current: Sequence[Tensor]) -> np.ndarray:

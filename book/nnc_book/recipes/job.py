@@ -1,10 +1,11 @@
-"""What a recipe is given and what it gives back."""
+"""What a recipe is given, and the form in which it gives back what it found."""
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,13 @@ from typing import Any
 from torch import nn
 
 from nnc.data import Dataset, Split, split_validation
+from nnc.training import History
+from nnc_book import records
+
+Settings = dict[str, Any]
+Lesson = dict[str, Any]  # what a network learns, by the names of nnc.fit's arguments
+Result = dict[str, Any]  # of a run, by the names that a record uses, and ``images``
+Histories = dict[str, History]
 
 
 @dataclass(frozen=True)
@@ -19,14 +27,18 @@ class Job:
     """One run of a recipe.
 
     Args:
+        build: makes the network, untrained.
+        settings: every choice of the recipe, by name.
         data: the data set.
-        seed: of initial weights, order and validation split.
-        folder: where checkpoints and results go; git ignores the default one.
+        seed: of initial weights and order.
+        folder: where checkpoints and results go.
         searching: score on the validation split and leave the test set alone.
         progress: whether to draw progress bars.
         runs: the folder of all runs, in which teachers and dense networks are found and kept.
     """
 
+    build: Callable[[], nn.Module]
+    settings: Settings
     data: Dataset
     seed: int
     folder: Path
@@ -34,48 +46,61 @@ class Job:
     progress: bool = True
     runs: Path = Path("runs")
 
-    def of(self, recipe: str, seed: int) -> Job:
+    def lesson(self) -> Lesson:
+        """Training images, and those set aside for validation: the same for every seed."""
+        train, validation = split_validation(self.data.train, self.settings["validation"], seed=0)
+        size = self.settings["batch_size"]
+        return {"train": train, "validation": validation, "batch_size": size}
+
+    def beside(
+        self, name: str, build: Callable[[], nn.Module], settings: Settings, seed: int
+    ) -> Job:
         """The job of another recipe on the same data, in the folder ``nnc-book run`` gives it."""
-        folder = self.runs / recipe / self.data.name / f"seed-{seed}"
-        return dataclasses.replace(self, seed=seed, folder=folder)
+        folder = self.runs / name / self.data.name / f"seed-{seed}"
+        return dataclasses.replace(self, build=build, settings=settings, seed=seed, folder=folder)
 
-    def split(self, count: int) -> tuple[Split, Split]:
-        """Training images, and ``count`` set aside for validation: the same for every seed."""
-        return split_validation(self.data.train, count, seed=0)
+    def resuming(self, stage: str) -> dict[str, Any]:
+        """Arguments of ``nnc.fit`` with which a stage that was stopped goes on."""
+        return {
+            "seed": self.seed,
+            "checkpoint": self.folder / f"{stage}.checkpoint",
+            "run": f"{stage} on {self.data.fingerprint[:12]}, settings {mark(self.settings)}",
+            "progress": self.progress,
+        }
 
-    def scored(self, validation: Split) -> tuple[str, Split]:
+    def scored(self, lesson: Lesson) -> tuple[str, Split]:
         """What a run is scored on, by name: the test set, or in a search the validation split."""
-        return ("validation", validation) if self.searching else ("test", self.data.test)
+        return ("validation", lesson["validation"]) if self.searching else ("test", self.data.test)
 
-    def sizes(self, training: Split, validation: Split) -> dict[str, int]:
-        """Number of images by use, as a record has them."""
-        return {"train": len(training), "validation": len(validation), "test": len(self.data.test)}
+    def result(
+        self,
+        lesson: Lesson,
+        metrics: dict[str, float],
+        history: Histories,
+        network: Path,
+        *extras: Path,
+        stored: bool = True,
+    ) -> Result:
+        """What a run came to.
 
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a run came to.
-
-    Args:
-        metrics: final figures; accuracies and sparsity as fractions, sizes in bytes.
-        history: per stage, one row per epoch.
-        sizes: number of images by use: train, validation, test.
-        network: the network's file, inside the job's folder.
-        extras: other files inside the job's folder that belong to a record (seed 0 alone).
-        stored: whether a record keeps the network, or its SHA-256 alone because of its size.
-    """
-
-    metrics: dict[str, float]
-    history: dict[str, list[dict[str, float]]]
-    sizes: dict[str, int]
-    network: Path
-    extras: tuple[Path, ...] = ()
-    stored: bool = True
-
-
-def validation_accuracy(metrics: dict[str, float]) -> float:
-    """What a search maximises unless the recipe says otherwise."""
-    return metrics["validation_accuracy"]
+        Args:
+            lesson: what was learnt; the numbers of images are of it.
+            metrics: accuracies and sparsity as fractions, sizes in bytes.
+            history: per stage, one row per epoch.
+            network: the network's file, inside the job's folder.
+            extras: other files inside the job's folder that belong to a record.
+            stored: whether a record keeps the network, or its SHA-256 alone because of its size.
+        """
+        splits = {"train": lesson["train"], "validation": lesson["validation"]}
+        return {
+            "images": {use: len(split) for use, split in splits.items()}
+            | {"test": len(self.data.test)},
+            "metrics": metrics,
+            "history": {stage: [_rounded(row) for row in rows] for stage, rows in history.items()},
+            "file": network.name if stored else None,
+            "sha256": records.sha256(network),
+            "extras": [path.name for path in extras],
+        }
 
 
 @dataclass(frozen=True)
@@ -86,36 +111,26 @@ class Recipe:
         name: as on the command line.
         summary: one line.
         dataset: the default data set.
-        model: builds the architecture that a stored network is loaded into.
-        settings: a frozen dataclass, the values that the record was made with.
-        run: settings and job in, outcome out; resumes in the job's folder.
-        suggest: an Optuna trial in, settings out: the space that a search covers; None where
-            there is nothing to search.
-        score: metrics of a searching run in, the number that the search maximises out.
-        first: parameters of the trials that a search begins with.
+        build: makes the network, untrained; a stored one is loaded into it.
+        settings: the values that the record was made with.
+        run: does it; resumes in the job's folder.
+        trials: changes of the settings that a search compares.
     """
 
     name: str
     summary: str
     dataset: str
-    model: Callable[[], nn.Module]
-    settings: Any
-    run: Callable[[Any, Job], Outcome]
-    suggest: Callable[[Any], Any] | None = None
-    score: Callable[[dict[str, float]], float] = validation_accuracy
-    first: Sequence[Mapping[str, Any]] = ()
+    build: Callable[[], nn.Module]
+    settings: Settings
+    run: Callable[[Job], Result]
+    trials: tuple[Settings, ...] = ()
 
 
-def mark(settings: Any, prefixes: tuple[str, ...] = ("",), without: tuple[str, ...] = ()) -> str:
-    """Twelve hexadecimal digits that stand for some of the settings, chosen by their names."""
-    used = {
-        key: value
-        for key, value in dataclasses.asdict(settings).items()
-        if key.startswith(prefixes) and not (without and key.startswith(without))
-    }
-    return hashlib.sha256(repr(used).encode()).hexdigest()[:12]
+def mark(settings: Settings) -> str:
+    """Twelve hexadecimal digits that stand for settings."""
+    text = json.dumps(settings, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def digest(settings: Any, prefixes: tuple[str, ...] = ("",), without: tuple[str, ...] = ()) -> str:
-    """Names the settings that a stage depends on, so that other checkpoints are refused."""
-    return f"settings {mark(settings, prefixes, without)}"
+def _rounded(row: dict[str, float]) -> dict[str, float]:
+    return {key: float(f"{value:.6g}") for key, value in row.items()}

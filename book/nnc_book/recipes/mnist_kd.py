@@ -7,10 +7,6 @@ section 3.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 
@@ -18,209 +14,154 @@ from nnc import storage
 from nnc.data import Split, random_shift
 from nnc.files import save_arrays
 from nnc.models import MLP, count_parameters
-from nnc.training import (
-    Batch,
-    Distillation,
-    History,
-    cross_entropy,
-    fit,
-    predict,
-)
+from nnc.training import Batch, Distillation, History, cross_entropy, evaluate, fit, predict
 from nnc.training.streams import stream
 from nnc_book.controls import best_shift, shuffle_wrong_classes
-from nnc_book.recipes.job import Job, Outcome, Recipe, digest
-from nnc_book.recipes.schedules import one_cycle
-from nnc_book.recipes.scoring import answers, share, store
+from nnc_book.recipes.job import Job, Lesson, Recipe, Result, Settings
+from nnc_book.recipes.stages import answers, one_cycle, store
 
-Loss = Callable[[Tensor, Batch], Tensor]
 _WEIGHT_DECAY = 0.01  # AdamW's own, of all networks alike
 
+TEACHER: Settings = {
+    "validation": 5000,  # training images set aside
+    "batch_size": 128,
+    "learning_rate": 2e-3,  # AdamW's, at the peak of one cycle
+    "teacher_epochs": 20,
+    "teacher_shift": 2,  # pixels
+    "teacher_dropout": 0.2,  # of hidden units; more wants more epochs
+}
+SETTINGS: Settings = TEACHER | {
+    "student_epochs": 12,
+    "temperature": 20.0,
+    "alpha": 0.9,
+    "smoothing": 0.1,  # of the control that smooths labels
+    "kept": "0123456789",  # digits in the transfer set
+}
 
-@dataclass(frozen=True)
-class Settings:
-    """Every choice. Learning rates are AdamW's at the peak of one cycle."""
 
-    validation: int = 5000  # training images set aside
-    batch_size: int = 128
-    learning_rate: float = 2e-3
-    teacher_epochs: int = 20
-    teacher_shift: int = 2  # pixels
-    teacher_dropout: float = 0.2  # of hidden units; more wants more epochs
-    student_epochs: int = 12
-    temperature: float = 20.0
-    alpha: float = 0.9
-    smoothing: float = 0.1  # of the control that smooths labels
-    kept: str = "0123456789"  # digits in the transfer set
-
-
-def teacher_of(settings: Settings, job: Job) -> tuple[MLP, History, Job]:
+def train_teacher(job: Job) -> tuple[nn.Module, History, Job]:
     """The one teacher of all students, trained where it is not there yet, with its job."""
-    training, validation = job.split(settings.validation)
-    job = job.of("mnist-kd", 0)
+    s = {key: job.settings[key] for key in TEACHER}
+    job = job.beside("mnist-kd", lambda: MLP(1200, 1200, dropout=s["teacher_dropout"]), s, 0)
+    lesson = job.lesson()
     torch.manual_seed(job.seed)
-    model = MLP(1200, 1200, dropout=settings.teacher_dropout)
-    history = _fit(
-        "teacher",
+    model = job.build()
+    history = fit(
         model,
-        settings,
-        job,
-        training,
-        validation,
-        settings.teacher_epochs,
-        ("teacher", "validation", "batch", "learning"),
-        augment=lambda images, generator: random_shift(images, settings.teacher_shift, generator),
+        **lesson,
+        **one_cycle(model, lesson, s["teacher_epochs"], s["learning_rate"], _WEIGHT_DECAY),
+        augment=lambda images, generator: random_shift(images, s["teacher_shift"], generator),
+        **job.resuming("teacher"),
     )
     return model, history, job
 
 
-def run(settings: Settings, job: Job) -> Outcome:
+def train_student(job: Job, name: str, lesson: Lesson) -> tuple[nn.Module, History]:
+    """A student of whatever the lesson's loss says."""
+    s = job.settings
+    torch.manual_seed(job.seed)
+    model = job.build()
+    history = fit(
+        model,
+        **lesson,
+        **one_cycle(model, lesson, s["student_epochs"], s["learning_rate"], _WEIGHT_DECAY),
+        **job.resuming(name),
+    )
+    return model, history
+
+
+def teach(job: Job) -> Result:
     """The teacher, and four students: labels, teacher, smoothed labels, shuffled teacher."""
-    training, validation = job.split(settings.validation)
-    teacher, teacher_history, teacher_job = teacher_of(settings, job)
-    said = answers(teacher, training, teacher_job, "training")
-    shuffled = shuffle_wrong_classes(said, training.labels, stream(job.seed, 1))
+    s, lesson = job.settings, job.lesson()
+    teacher, history, teacher_job = train_teacher(job)
+    said = answers(teacher, teacher_job, lesson["train"], "training")
+    shuffled = shuffle_wrong_classes(said, lesson["train"].labels, stream(job.seed, 1))
 
     def smoothed(logits: Tensor, batch: Batch) -> Tensor:
-        return nn.functional.cross_entropy(logits, batch.labels, label_smoothing=settings.smoothing)
+        return nn.functional.cross_entropy(logits, batch.labels, label_smoothing=s["smoothing"])
 
-    losses: dict[str, Loss] = {
+    losses = {
         "plain": cross_entropy,
         "smoothed": smoothed,
-        "shuffled": _distillation(settings, shuffled),
-        "distilled": _distillation(settings, said),
+        "shuffled": Distillation(shuffled, temperature=s["temperature"], alpha=s["alpha"]),
+        "distilled": Distillation(said, temperature=s["temperature"], alpha=s["alpha"]),
     }
-    kind, scored = job.scored(validation)
-    spoken = predict(teacher, scored)
-    history = {"teacher": teacher_history} if job.seed == 0 else {}
-    metrics = {"teacher_accuracy": share(spoken.argmax(dim=1) == scored.labels)}
+    kind, scored = job.scored(lesson)
+    spoken = predict(teacher, scored).argmax(dim=1)
+    histories = {"teacher": history} if job.seed == 0 else {}
+    metrics = {"teacher_accuracy": _share(spoken == scored.labels)}
     for name, loss in losses.items():
-        student, history[name] = _student(name, loss, settings, job, training, validation)
+        student, histories[name] = train_student(job, name, lesson | {"loss": loss})
         network = store(student, job.folder)  # each over the last: the taught student's stays
-        logits = predict(storage.load(network).load_into(student), scored)
-        metrics[f"{name}_accuracy"] = share(logits.argmax(dim=1) == scored.labels)
-        metrics[f"{name}_agreement"] = share(logits.argmax(1) == spoken.argmax(1))
+        answered = predict(storage.load(network).load_into(student), scored).argmax(dim=1)
+        metrics[f"{name}_accuracy"] = _share(answered == scored.labels)
+        metrics[f"{name}_agreement"] = _share(answered == spoken)
     metrics[f"{kind}_accuracy"] = metrics.pop("distilled_accuracy")
     metrics["parameters"] = count_parameters(student)
     metrics["teacher_parameters"] = count_parameters(teacher)
     metrics["file_bytes"] = network.stat().st_size
-    everything = answers(teacher, job.data.train, teacher_job, "all").half().numpy()
+    everything = answers(teacher, teacher_job, job.data.train, "all").half().numpy()
     kept = save_arrays(job.folder / "training_answers.npz", logits=everything)
-    sizes = job.sizes(training, validation)
-    return Outcome(metrics, history, sizes, network, (kept,), stored=job.seed == 0)
+    return job.result(lesson, metrics, histories, network, kept, stored=job.seed == 0)
 
 
-def run_without(settings: Settings, job: Job) -> Outcome:
+def teach_without(job: Job) -> Result:
     """A student of the teacher alone, on a transfer set that lacks some digits.
 
     It is scored as it is, and with one number added to the logits of either all missing digits or
     all present ones, whichever are fewer; the number is chosen on validation images.
     """
-    training, validation = job.split(settings.validation)
-    teacher, _, teacher_job = teacher_of(settings, job)
-    said = answers(teacher, training, teacher_job, "training")
-    kept = torch.tensor([int(digit) for digit in settings.kept])
-    present = torch.isin(training.labels, kept)
-    student, history = _student(
-        "distilled",
-        _distillation(settings, said[present]),
-        settings,
-        job,
-        training.take(present),
-        validation,
-    )
+    s, lesson = job.settings, job.lesson()
+    teacher, _, teacher_job = train_teacher(job)
+    said = answers(teacher, teacher_job, lesson["train"], "training")
+    kept = torch.tensor([int(digit) for digit in s["kept"]])
+    missing = torch.tensor([digit for digit in range(10) if str(digit) not in s["kept"]])
+    present = torch.isin(lesson["train"].labels, kept)
+    lesson["train"] = lesson["train"].take(present)
+    lesson["loss"] = Distillation(said[present], temperature=s["temperature"], alpha=s["alpha"])
+    student, history = train_student(job, "distilled", lesson)
     network = store(student, job.folder)
     student = storage.load(network).load_into(student)
-    missing = torch.tensor([digit for digit in range(10) if str(digit) not in settings.kept])
     moved = missing if len(missing) < len(kept) else kept
+    validation = lesson["validation"]
     shift = best_shift(predict(student, validation), validation.labels, moved)
-    kind, scored = job.scored(validation)
+    kind, scored = job.scored(lesson)
     before, after = predict(student, scored), predict(student, scored)
     after[:, moved] += shift
+    chosen = torch.isin(scored.labels, missing)
     metrics = {
-        f"{kind}_accuracy": share(after.argmax(dim=1) == scored.labels),
-        "uncorrected_accuracy": share(before.argmax(dim=1) == scored.labels),
+        f"{kind}_accuracy": _share(after.argmax(dim=1) == scored.labels),
+        "uncorrected_accuracy": _share(before.argmax(dim=1) == scored.labels),
         "shift": shift,
-        "teacher_accuracy": share(predict(teacher, scored).argmax(dim=1) == scored.labels),
+        "teacher_accuracy": evaluate(teacher, scored),
         "parameters": count_parameters(student),
-        **_errors_on(missing, scored, before=before, after=after),
+        "missing_images": float(chosen.sum()),
+        "missing_errors_before": _errors(before, scored, chosen),
+        "missing_errors_after": _errors(after, scored, chosen),
     }
-    sizes = job.sizes(training.take(present), validation)
-    return Outcome(metrics, {"distilled": history}, sizes, network, stored=False)
+    return job.result(lesson, metrics, {"distilled": history}, network, stored=False)
 
 
-def _student(
-    name: str, loss: Loss, settings: Settings, job: Job, training: Split, validation: Split
-) -> tuple[nn.Module, History]:
-    torch.manual_seed(job.seed)
-    model = MLP(800, 800)
-    history = _fit(
-        name, model, settings, job, training, validation, settings.student_epochs, ("",), loss=loss
-    )
-    return model, history
+def _share(right: Tensor) -> float:
+    return right.double().mean().item()
 
 
-def _fit(
-    name: str,
-    model: nn.Module,
-    settings: Settings,
-    job: Job,
-    training: Split,
-    validation: Split,
-    epochs: int,
-    depends_on: tuple[str, ...],
-    **arguments: Any,
-) -> History:
-    steps = epochs * (len(training) // settings.batch_size)
-    optimiser, scheduler = one_cycle(model, settings.learning_rate, _WEIGHT_DECAY, steps)
-    return fit(
-        model,
-        training,
-        optimiser=optimiser,
-        scheduler=scheduler,
-        epochs=epochs,
-        batch_size=settings.batch_size,
-        validation=validation,
-        seed=job.seed,
-        checkpoint=job.folder / f"{name}.checkpoint",
-        run=f"mnist-kd {name} on {job.data.fingerprint[:12]}, {digest(settings, depends_on)}",
-        progress=job.progress,
-        **arguments,
-    )
+def _errors(logits: Tensor, split: Split, chosen: Tensor) -> float:
+    return float((logits.argmax(dim=1) != split.labels)[chosen].sum())
 
 
-def _distillation(settings: Settings, said: Tensor) -> Distillation:
-    return Distillation(said, temperature=settings.temperature, alpha=settings.alpha)
+def student() -> MLP:
+    """Of 800 and 800 hidden units."""
+    return MLP(800, 800)
 
 
-def _errors_on(missing: Tensor, split: Split, **logits: Tensor) -> dict[str, float]:
-    """Errors on the digits that were missing, before and after the correction, and their number."""
-    chosen = torch.isin(split.labels, missing)
-    wrong = {
-        f"missing_errors_{name}": float((values.argmax(1) != split.labels)[chosen].sum())
-        for name, values in logits.items()
-    }
-    return {"missing_images": float(chosen.sum()), **wrong}
-
-
-def _recipe(name: str, summary: str, run: Callable[[Any, Job], Outcome], **chosen: Any) -> Recipe:
-    return Recipe(
-        name=name,
-        summary=summary,
-        dataset="mnist",
-        model=lambda: MLP(800, 800),
-        settings=Settings(**chosen),
-        run=run,
-    )
-
-
+WITHOUT = SETTINGS | {"alpha": 1.0}
+# fmt: off
 RECIPES = (
-    _recipe("mnist-kd", "800-800 taught by 1200-1200, and two controls", run),
-    _recipe(
-        "mnist-kd-without-3", "the same on a transfer set without any 3", run_without,
-        kept="012456789", alpha=1.0,
-    ),
-    _recipe(
-        "mnist-kd-7-and-8", "the same on a transfer set of 7s and 8s alone", run_without,
-        kept="78", alpha=1.0,
-    ),
-)  # fmt: skip
+    Recipe("mnist-kd", "800-800 taught by 1200-1200, and two controls",
+           "mnist", student, SETTINGS, teach),
+    Recipe("mnist-kd-without-3", "the same on a transfer set without any 3",
+           "mnist", student, WITHOUT | {"kept": "012456789"}, teach_without),
+    Recipe("mnist-kd-7-and-8", "the same on a transfer set of 7s and 8s alone",
+           "mnist", student, WITHOUT | {"kept": "78"}, teach_without),
+)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import importlib.metadata
 import json
 import platform
@@ -20,13 +19,21 @@ from nnc.files import atomic_write
 from nnc.training import evaluate
 from nnc_book import records
 from nnc_book.recipes import get
-from nnc_book.recipes.job import Job, Recipe
+from nnc_book.recipes.job import Job, Recipe, Settings
+
+SEED = 1000  # of every trial: no recorded run uses it
 
 
 def run(
-    recipe: Recipe, settings: Any, dataset: Dataset, seed: int, folder: Path, progress: bool = True
+    recipe: Recipe,
+    settings: Settings,
+    dataset: Dataset,
+    seed: int,
+    folder: Path,
+    searching: bool = False,
+    progress: bool = True,
 ) -> dict[str, Any]:
-    """Run a recipe and write ``result.json`` into its folder; a finished run is not run again.
+    """Run a recipe and write its result into a folder; a finished run is not run again.
 
     Args:
         recipe: which.
@@ -34,6 +41,7 @@ def run(
         dataset: the data.
         seed: of initial weights and order.
         folder: for checkpoints and results; a run that was stopped goes on there.
+        searching: score on validation images and leave the test set alone: a trial.
         progress: whether to draw progress bars.
 
     Returns:
@@ -42,34 +50,61 @@ def run(
     Raises:
         ValueError: the folder has the result of another run.
     """
-    outcome_file = folder / records.RESULT
+    outcome = folder / (records.TRIAL if searching else records.RESULT)
     described: dict[str, Any] = {
         "recipe": recipe.name,
         # As JSON has them, so that they can be compared with a finished run's.
-        "settings": json.loads(json.dumps(dataclasses.asdict(settings))),
+        "settings": json.loads(json.dumps(settings)),
         "dataset": {"name": dataset.name, "fingerprint": dataset.fingerprint},
     }
-    if outcome_file.exists():
-        return _finished(outcome_file, described, seed)
+    if outcome.exists():
+        return _finished(outcome, described, seed)
     began = time.perf_counter()
-    outcome = recipe.run(settings, Job(dataset, seed, folder, progress=progress))
-    seconds = sum(row["seconds"] for rows in outcome.history.values() for row in rows)
+    found = recipe.run(Job(recipe.build, settings, dataset, seed, folder, searching, progress))
+    seconds = sum(row["seconds"] for rows in found["history"].values() for row in rows)
     result = described | {
-        "dataset": described["dataset"] | outcome.sizes,
+        "dataset": described["dataset"] | found.pop("images"),
         "environment": environment(),
+        # A resumed run's epochs carry their own times.
         "run": {
             "seed": seed,
-            "metrics": outcome.metrics,
-            "history": _rounded(outcome.history),
-            "file": outcome.network.name if outcome.stored else None,
-            "sha256": records.sha256(outcome.network),
-            "extras": [path.name for path in outcome.extras],
-            # A resumed run's epochs carry their own times.
+            **found,
             "seconds": round(max(seconds, time.perf_counter() - began), 1),
         },
     }
-    atomic_write(outcome_file, (json.dumps(result, indent=1) + "\n").encode())
+    atomic_write(outcome, (json.dumps(result, indent=1) + "\n").encode())
     return result
+
+
+def search(recipe: Recipe, dataset: Dataset, folder: Path, progress: bool = True) -> None:
+    """Run a recipe's trials, each in a folder of its own, and print what they reach.
+
+    Trials see training images alone and are scored on the validation split. A search that was
+    stopped goes on where it was.
+
+    Args:
+        recipe: whose trials.
+        dataset: its data set.
+        folder: for the trials.
+        progress: whether to draw progress bars.
+
+    Raises:
+        ValueError: the recipe has no trials.
+    """
+    if not recipe.trials:
+        raise ValueError(f"recipe is {recipe.name!r}, which has no trials; give it some to compare")
+    for number, changes in enumerate(recipe.trials):
+        where = folder / f"trial-{number:02}"
+        try:
+            result = run(recipe, recipe.settings | changes, dataset, SEED, where, True, progress)
+        except (ValueError, FloatingPointError) as error:
+            # Settings that empty the network or make it diverge are a finding, not a failure.
+            print(f"trial {number}: {changes}: {error}", flush=True)
+            continue
+        metrics = result["run"]["metrics"]
+        shown = [key for key in ("validation_accuracy", "sparsity", "file_bytes") if key in metrics]
+        reached = ", ".join(f"{key} {metrics[key]:.6g}" for key in shown)
+        print(f"trial {number}: {changes}: {reached}", flush=True)
 
 
 def verify(recipe: str, root: Path | str | None = None) -> tuple[list[str], bool]:
@@ -91,7 +126,7 @@ def verify(recipe: str, root: Path | str | None = None) -> tuple[list[str], bool
     for one in record["runs"]:
         if one["file"] is None or records.file_fault(one):
             continue  # there is none, or records.verify has said what is wrong with it
-        model = records.network(recipe, one["seed"]).load_into(get(recipe).model())
+        model = records.network(recipe, one["seed"]).load_into(get(recipe).build())
         # Channels innermost and few images at once: three times as fast on a processor.
         model.to(memory_format=torch.channels_last)
         accuracy = evaluate(model, dataset.test, batch_size=250)
@@ -137,10 +172,3 @@ def _finished(outcome_file: Path, described: dict[str, Any], seed: int) -> dict[
         )
     print(f"{outcome_file} is finished already", file=sys.stderr)
     return result
-
-
-def _rounded(history: dict[str, list[dict[str, float]]]) -> dict[str, list[dict[str, float]]]:
-    return {
-        stage: [{key: float(f"{value:.6g}") for key, value in row.items()} for row in rows]
-        for stage, rows in history.items()
-    }

@@ -40,6 +40,7 @@ from nnc.pruning import Quantised
 
 FOLDER = Path(str(files("nnc_book.records")))
 RESULT = "result.json"  # what a run leaves in its folder
+TRIAL = "trial.json"  # the same of a trial, scored on validation images
 _SHARED = ("recipe", "settings", "dataset")
 
 
@@ -150,6 +151,44 @@ def add(results: Iterable[Path]) -> str:
     text = json.dumps(record, indent=1, ensure_ascii=False) + "\n"
     atomic_write(FOLDER / f"{recipe}.json", text.encode())
     return recipe
+
+
+def add_trials(folder: Path) -> tuple[str, int]:
+    """Keep the trials of a search: the settings in which they differ, and what each reached.
+
+    Args:
+        folder: that ``nnc-book search`` wrote.
+
+    Returns:
+        The recipe's name, and the number of trials.
+
+    Raises:
+        ValueError: the folder has no finished trial.
+    """
+    files = sorted(folder.glob(f"*/{TRIAL}"))
+    if not files:
+        raise ValueError(f"{folder} has no finished trial, must be what nnc-book search wrote")
+    found = [json.loads(file.read_text()) for file in files]
+    first = found[0]
+    differ = [
+        key
+        for key, value in first["settings"].items()
+        if any(trial["settings"][key] != value for trial in found)
+    ]
+    described = {key: first["dataset"][key] for key in ("name", "fingerprint")}
+    table = {"recipe": first["recipe"], "dataset": described, "scored_on": "validation"}
+    table["seed"] = first["run"]["seed"]
+    table["trials"] = [
+        {
+            "number": number,
+            "params": {key: trial["settings"][key] for key in differ},
+            "metrics": trial["run"]["metrics"],
+        }
+        for number, trial in enumerate(found)
+    ]
+    text = json.dumps(table, indent=1, sort_keys=True) + "\n"
+    atomic_write(FOLDER / f"{first['recipe']}.trials.json", text.encode())
+    return first["recipe"], len(found)
 
 
 def verify(recipe: str) -> list[str]:

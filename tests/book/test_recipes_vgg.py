@@ -1,17 +1,21 @@
 """The recipes on CIFAR-10 from end to end, on a few made-up images and with small networks."""
 
+import dataclasses
 import json
 
 import pytest
 import torch
 
-from nnc import models
+from nnc import models, storage, training
 from nnc.data.sets import Dataset, Split
 from nnc.files import read_arrays
+from nnc.pruning import Quantised
 from nnc_book import records
-from nnc_book.recipes import get, original, students, vgg
+from nnc_book.recipes import get, stages, vgg
+from nnc_book.recipes.job import Job
 from nnc_book.recipes.running import run
 
+SHORT = {"validation": 40, "batch_size": 16}
 SMALL = (4, "pool", 4, "pool", 4, "pool", 4, "pool", 8, "pool")
 
 
@@ -26,26 +30,29 @@ def data():
     return Dataset("made-up", tuple("abcdefghij"), split(200, 0), split(100, 1))
 
 
+def small():
+    return models.VGG(SMALL)
+
+
 @pytest.fixture(autouse=True)
-def small(monkeypatch, tmp_path):
+def elsewhere(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(vgg, "vgg13", lambda: models.VGG(SMALL))
-    monkeypatch.setattr(students, "mini_vgg", lambda: models.VGG(SMALL))
-    monkeypatch.setattr(original, "mini_vgg", lambda: models.VGG(SMALL))
+    monkeypatch.setattr(vgg, "vgg13", small)
+    for name, settings in vgg.STUDENTS.items():
+        monkeypatch.setitem(vgg.STUDENTS, name, settings | SHORT | {"epochs": 2})
 
 
 def train(name, data, folder, seed=0, **settings):
-    recipe = get(name)
-    changed = recipe.settings.__class__(
-        **{**vars(recipe.settings), "validation": 40, "batch_size": 16, **settings}
-    )
-    return run(recipe, changed, data, seed, folder, progress=False)["run"]
+    recipe = dataclasses.replace(get(name), build=small)
+    return run(recipe, recipe.settings | SHORT | settings, data, seed, folder, progress=False)[
+        "run"
+    ]
 
 
-ALL = [recipe.name for recipe in (*students.RECIPES, *original.RECIPES)]
+STUDENTS = [*vgg.STUDENTS, "mini-vgg-original-recipe", "mini-vgg-kd-original-recipe"]
 
 
-@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("name", STUDENTS)
 def test_a_student_is_trained_stored_and_scored(name, data, tmp_path):
     done = train(name, data, tmp_path / "run", epochs=2)
     metrics = done["metrics"]
@@ -77,23 +84,19 @@ def test_a_teacher_is_asked_once_for_all_students(data, tmp_path):
     assert [path.stat().st_mtime_ns for path in kept] == times
 
 
-def test_the_unlabelled_student_reads_no_label(data, tmp_path):
+def test_the_unlabelled_student_reads_no_label(data, monkeypatch, tmp_path):
     # The teacher is there before the labels are gone.
     plain = train("mini-vgg-kd-unlabelled", data, tmp_path / "a", epochs=1)
     loss = plain["history"]["train"][0]["loss"]
     seen = []
 
-    class Spy(students.Distillation):
+    class Spy(vgg.Distillation):
         def __call__(self, logits, batch):
             seen.append(batch.labels)
             return super().__call__(logits, batch._replace(labels=None))
 
-    original = students.Distillation
-    students.Distillation = Spy
-    try:
-        spied = train("mini-vgg-kd-unlabelled", data, tmp_path / "b", epochs=1)
-    finally:
-        students.Distillation = original
+    monkeypatch.setattr(vgg, "Distillation", Spy)
+    spied = train("mini-vgg-kd-unlabelled", data, tmp_path / "b", epochs=1)
     assert seen
     assert spied["history"]["train"][0]["loss"] == loss
 
@@ -102,3 +105,24 @@ def test_a_share_of_the_images(data, tmp_path):
     train("mini-vgg-kd", data, tmp_path / "run", epochs=1, share=0.5)
     result = json.loads((tmp_path / "run" / records.RESULT).read_text())
     assert result["dataset"]["train"] == 80
+
+
+@pytest.mark.parametrize("name", ["mini-vgg-sws", "mini-vgg-kd-sws", "mini-vgg-magnitude"])
+def test_a_student_is_made_small(name, data, tmp_path):
+    # Weights have no time to form clusters here: narrow components, most weights zero.
+    changes = {"tau": 1e-3, "sigma": 0.005, "mean_range": 0.2, "pi_0": 0.9, "target_sparsity": 0.8}
+    known = {k: v for k, v in changes.items() if k in get(name).settings}
+    done = train(name, data, tmp_path / "run", **known, frozen_epochs=1)
+    assert done["history"].keys() == {"prune" if "magnitude" in name else "cluster", "frozen"}
+    stored = storage.load(tmp_path / "run" / "network.sws").load_into(small())
+    assert training.evaluate(stored, data.test) == done["metrics"]["test_accuracy"]
+    result = json.loads((tmp_path / "run" / records.RESULT).read_text())
+    assert result["dataset"]["train"] == 160
+
+
+def test_statistics_are_taken_anew_where_there_are_any(data, tmp_path):
+    job = Job(small, {}, data, 0, tmp_path)
+    quantised = Quantised.from_state_dict(small().state_dict(), ())
+    model = stages.rebuilt(job, {"train": data.train}, quantised)
+    norm = next(m for m in model.modules() if isinstance(m, torch.nn.BatchNorm2d))
+    assert not torch.equal(norm.running_mean, torch.zeros(4))

@@ -1,0 +1,243 @@
+"""What several recipes do: options of the training loop, stages, storing and scoring.
+
+Where a function takes a job, it reads the settings that are named in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import prune
+from torch.optim.swa_utils import update_bn
+
+from nnc import make_plain, prunable_weights, storage
+from nnc.data import Split, as_input
+from nnc.models import count_layers, count_operations, count_parameters
+from nnc.priors import Beta, Gamma, GaussianMixturePrior, HyperPriors
+from nnc.pruning import (
+    Quantised,
+    SoftWeightSharing,
+    code_rest,
+    fold_batch_norm,
+    fold_empty_units,
+    freeze,
+    unfreeze,
+)
+from nnc.training import History, Views, evaluate, fit, teacher_logits
+from nnc_book.recipes.film import Film
+from nnc_book.recipes.job import Histories, Job, Lesson, Result, Settings
+
+_STATISTICS = 20  # batches of 128 from which batch norm's statistics are taken anew
+
+
+def steps(lesson: Lesson, epochs: int) -> int:
+    """Number of optimiser steps in so many epochs."""
+    return epochs * (len(lesson["train"]) // lesson["batch_size"])
+
+
+def one_cycle(
+    model: nn.Module, lesson: Lesson, epochs: int, learning_rate: float, weight_decay: float
+) -> dict[str, Any]:
+    """Options of ``nnc.fit``: AdamW, its rate up to a peak in a tenth of the steps, then down."""
+    # One pass over the weights instead of ten: half the time of a step on a processor.
+    optimiser = torch.optim.AdamW(
+        model.parameters(), lr=learning_rate, weight_decay=weight_decay, fused=True
+    )
+    scheduler = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser, learning_rate, total_steps=steps(lesson, epochs), pct_start=0.1
+    )
+    return {"optimiser": optimiser, "scheduler": scheduler, "epochs": epochs}
+
+
+def cooling(
+    groups: list[dict[str, Any]], lesson: Lesson, epochs: int, over: float
+) -> dict[str, Any]:
+    """Options of ``nnc.fit``: Adam; the first group's rate falls to 0 over the last share."""
+    optimiser = torch.optim.Adam(groups, fused=True)
+    total = steps(lesson, epochs)
+    factors: list[Callable[[int], float]] = [lambda step: min(1.0, (1 - step / total) / over)]
+    factors += [lambda step: 1.0] * (len(groups) - 1)
+    scheduler = torch.optim.lr_scheduler.LambdaLR(optimiser, factors)
+    return {"optimiser": optimiser, "scheduler": scheduler, "epochs": epochs}
+
+
+def mixture(s: Settings, model: nn.Module) -> GaussianMixturePrior:
+    """The prior at the start: means evenly over a range, all components equally wide."""
+    return GaussianMixturePrior(
+        torch.linspace(-s["mean_range"], s["mean_range"], s["components"]),
+        sigma=s["sigma"],
+        pi_0=s["pi_0"],
+        hyper=HyperPriors(
+            zero=Gamma(s["zero_shape"], s["zero_rate"]),
+            others=Gamma(s["other_shape"], s["other_rate"]),
+            pi_0=Beta(*s["beta"]) if s.get("beta") else None,
+        ),
+        layers=len(prunable_weights(model)) if s.get("scale_per_layer") else None,
+    )
+
+
+def under_prior(
+    job: Job,
+    stage: str,
+    lesson: Lesson,
+    sharing: SoftWeightSharing,
+    film: Film | None = None,
+) -> History:
+    """Train network and mixture together for ``<stage>_epochs``."""
+    s, model = job.settings, sharing.model
+
+    def measure(epoch: int) -> dict[str, float]:
+        if film:
+            film.add(epoch)
+        pruned = rebuilt(job, lesson, sharing.quantise())
+        return {"pruned_accuracy": evaluate(pruned, lesson["validation"]), **sharing.measure()}
+
+    network = {"params": model.parameters(), "lr": s["weight_learning_rate"]}
+    mixture = sharing.parameter_groups(s["mean_learning_rate"], s["mixture_learning_rate"])
+    return fit(
+        model,
+        **lesson,
+        # The weights' rate falls at the end; the mixture has to keep following them.
+        **cooling([network, *mixture], lesson, s[f"{stage}_epochs"], over=0.3),
+        penalty=sharing.penalty,
+        prior=sharing,
+        after_step=sharing.step,
+        measure=measure,
+        **job.resuming(stage),
+    )
+
+
+def prune_gradually(job: Job, lesson: Lesson, model: nn.Module) -> History:
+    """Prune the smallest weights of all layers, after every epoch a little more, and train on.
+
+    The pipeline of Han, Mao and Dally, "Deep Compression" (2015), with the gradual schedule of
+    Zhu and Gupta, "To prune, or not to prune" (2017), equation 1.
+    """
+    s = job.settings
+    paths = [name.rpartition(".") for name in prunable_weights(model)]
+    pruned = [(model.get_submodule(path), attribute) for path, _, attribute in paths]
+    for module, name in pruned:
+        prune.identity(module, name)
+
+    def measure(epoch: int) -> dict[str, float]:
+        return {"would_be_sparsity": prune_to(pruned, sparsity_after(s, epoch))}
+
+    network = {"params": model.parameters(), "lr": s["prune_learning_rate"]}
+    history = fit(
+        model,
+        **lesson,
+        **cooling([network], lesson, s["prune_epochs"], over=0.3),
+        measure=measure,
+        **job.resuming("prune"),
+    )
+    make_plain(model)
+    return history
+
+
+def sparsity_after(s: Settings, epoch: int) -> float:
+    """``target (1 - (1 - t)³)``, t the share of the ramp that is over, at most 1."""
+    t = min(1.0, epoch / (s["prune_ramp"] * s["prune_epochs"]))
+    return s["target_sparsity"] * (1 - (1 - t) ** 3)
+
+
+def prune_to(pruned: list[tuple[nn.Module, str]], sparsity: float) -> float:
+    """Mask the smallest of all weights and return their share; those masked before stay zero."""
+    sizes = [getattr(module, name).detach().abs() for module, name in pruned]
+    every = torch.cat([size.flatten() for size in sizes])
+    threshold = every.kthvalue(max(1, round(sparsity * len(every)))).values
+    for (module, name), size in zip(pruned, sizes, strict=True):
+        prune.custom_from_mask(module, name, size > threshold)
+    masks = [getattr(module, f"{name}_mask") for module, name in pruned]
+    return 1 - sum(float(mask.sum()) for mask in masks) / len(every)
+
+
+def train_codebooks(
+    job: Job, lesson: Lesson, assigned: Quantised, stage: str = "frozen"
+) -> tuple[Quantised, History]:
+    """Train the values, with which weights share one fixed."""
+    s, model = job.settings, freeze(job.build(), assigned)
+    network = {"params": model.parameters(), "lr": s["frozen_learning_rate"]}
+    history = fit(
+        model,
+        **lesson,
+        **cooling([network], lesson, s["frozen_epochs"], over=1.0),
+        **job.resuming(stage),
+    )
+    return unfreeze(model), history
+
+
+def store_small(job: Job, lesson: Lesson, trained: Quantised, path: Path) -> dict[str, float]:
+    """Make a network ready for its file, write it, read it back, and say what a record says of it.
+
+    Returns:
+        ``<kind>_accuracy``, ``sparsity``, ``file_bytes``, ``compression_ratio``, ``levels``.
+    """
+    s, model = job.settings, fold_batch_norm(trained.load_into(job.build()))
+    emptied = fold_empty_units(model, as_input(lesson["validation"].images[:64])).state_dict()
+    final = code_rest(Quantised.from_state_dict(emptied, trained.codes), s["rest_levels"])
+    storage.save(final, path, precision=s["precision"])
+    kind, scored = job.scored(lesson)
+    file_bytes = path.stat().st_size
+    return {
+        f"{kind}_accuracy": evaluate(storage.load(path).load_into(job.build()), scored),
+        "sparsity": final.sparsity(),
+        "file_bytes": file_bytes,
+        "compression_ratio": final.compression_ratio(file_bytes),
+        "levels": max(len(codebook) for codebook in final.codebooks.values()),
+    }
+
+
+def finish(
+    job: Job,
+    lesson: Lesson,
+    dense: nn.Module,
+    assigned: Quantised,
+    history: Histories,
+    *extras: Path,
+) -> Result:
+    """Train the values, store the network, read it back and score it."""
+    trained, frozen = train_codebooks(job, lesson, assigned)
+    _, scored = job.scored(lesson)
+    network = job.folder / "network.sws"
+    metrics = {
+        "dense_accuracy": evaluate(dense, scored),
+        "assigned_accuracy": evaluate(rebuilt(job, lesson, assigned), scored),
+        **store_small(job, lesson, trained, network),
+    }
+    return job.result(lesson, metrics, history | {"frozen": frozen}, network, *extras)
+
+
+def rebuilt(job: Job, lesson: Lesson, quantised: Quantised) -> nn.Module:
+    """A quantised network as a model, its batch norm's statistics taken anew where it has any.
+
+    Weights that were moved at once, by quantising them, leave the statistics behind.
+    """
+    model = quantised.load_into(job.build())
+    images = lesson["train"].images[: _STATISTICS * 128].split(128)
+    update_bn((as_input(batch) for batch in images), model)
+    return model
+
+
+def store(model: nn.Module, folder: Path) -> Path:
+    """Write a network that is not compressed, its numbers as float16, and return the file."""
+    path = folder / "network.sws"
+    storage.save(Quantised.from_state_dict(model.state_dict(), ()), path, precision="float16")
+    return path
+
+
+def describe(model: nn.Module) -> dict[str, float]:
+    """Size of a network: ``parameters``, ``layers`` and ``operations`` for one image."""
+    return {
+        "parameters": count_parameters(model),
+        "layers": count_layers(model),
+        "operations": count_operations(model),
+    }
+
+
+def answers(teacher: nn.Module, job: Job, split: Split, name: str) -> Tensor:
+    """A teacher's logits for images as they are, float32, kept under a name in its job's folder."""
+    return teacher_logits(teacher, Views(split, 1), job.folder / name, job.progress)[0].float()

@@ -147,11 +147,11 @@ def _record_list(options: argparse.Namespace) -> int:
 
 def _record_verify(options: argparse.Namespace) -> int:
     from nnc_book import records
-    from nnc_book.recipes.running import verify
+    from nnc_book.records.checks import check
 
     failed = False
     for name in options.recipes or records.names():
-        wrong, evaluated = verify(name, options.root)
+        wrong, evaluated = check(name, options.root)
         failed |= bool(wrong)
         how = "files and test accuracy" if evaluated else "files; its data set is not here"
         print("\n".join(wrong) if wrong else f"{name}: right ({how})")

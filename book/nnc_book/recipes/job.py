@@ -75,26 +75,19 @@ class Job:
     def result(
         self,
         lesson: Lesson,
-        metrics: dict[str, float],
+        metrics: dict[str, float],  # accuracies and sparsity as fractions, sizes in bytes
         history: Histories,
         network: Path,
         *extras: Path,
         stored: bool = True,
     ) -> Result:
-        """What a run came to.
+        """What a run came to: a network's file and others, all inside the job's folder.
 
-        Args:
-            lesson: what was learnt; the numbers of images are of it.
-            metrics: accuracies and sparsity as fractions, sizes in bytes.
-            history: per stage, one row per epoch.
-            network: the network's file, inside the job's folder.
-            extras: other files inside the job's folder that belong to a record.
-            stored: whether a record keeps the network, or its SHA-256 alone because of its size.
+        A network that is not stored for its size is known by its SHA-256 alone.
         """
-        splits = {"train": lesson["train"], "validation": lesson["validation"]}
+        images = {use: len(lesson[use]) for use in ("train", "validation")}
         return {
-            "images": {use: len(split) for use, split in splits.items()}
-            | {"test": len(self.data.test)},
+            "images": images | {"test": len(self.data.test)},
             "metrics": metrics,
             "history": {stage: [_rounded(row) for row in rows] for stage, rows in history.items()},
             "file": network.name if stored else None,

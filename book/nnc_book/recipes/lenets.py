@@ -22,60 +22,37 @@ from nnc_book.recipes import stages
 from nnc_book.recipes.film import Film
 from nnc_book.recipes.job import Histories, Job, Lesson, Recipe, Result, Settings, mark
 
+# fmt: off
 TEACHER: Settings = {
-    "validation": 5000,
-    "batch_size": 128,
-    "epochs": 12,
-    "learning_rate": 2e-3,  # AdamW's, at the peak of one cycle
-    "weight_decay": 0.05,  # decoupled
+    "validation": 5000, "batch_size": 128, "epochs": 12,
+    "learning_rate": 2e-3, "weight_decay": 0.05,  # AdamW's, at the peak of one cycle
     "shift": 2,  # pixels
 }
 DENSE: Settings = {
-    "validation": 5000,  # training images set aside
-    "batch_size": 128,
-    "dense_epochs": 30,
-    "dense_learning_rate": 2e-3,  # AdamW's, at the peak of one cycle
-    "dense_weight_decay": 0.1,  # decoupled
+    "validation": 5000, "batch_size": 128, "dense_epochs": 30,
+    "dense_learning_rate": 2e-3, "dense_weight_decay": 0.1,  # AdamW's, at the peak of one cycle
 }
 STORED: Settings = {
-    "frozen_epochs": 15,
-    "frozen_learning_rate": 1e-3,
-    "rest_levels": 16,  # entries of the codebook of biases and of batch norm's numbers
+    "frozen_epochs": 15, "frozen_learning_rate": 1e-3,  # Adam's
+    "rest_levels": 16,  # entries of the codebook of biases
     "precision": "float16",  # of codebooks and of numbers that are not coded
 }
-SHARED: Settings = {
-    **DENSE,
-    **STORED,
+SHARED: Settings = DENSE | STORED | {
     "cluster_epochs": 40,
-    "tau": 0.17,
-    "ramp": 0.25,
-    "ease": 0.4,
-    "relief": 0.2,
-    "components": 16,  # besides the zero component
-    "mean_range": 0.6,  # means start evenly over ± this
-    "sigma": 0.25,
-    "pi_0": 0.9999,
-    "zero_shape": 5000.0,
-    "zero_rate": 2.0,
-    "other_shape": 250.0,
-    "other_rate": 0.1,
-    "weight_learning_rate": 1e-3,  # Adam's, as the next two
-    "mean_learning_rate": 1e-4,
-    "mixture_learning_rate": 3e-3,  # log-precisions and mixing logits
-    "merge_threshold": 0.1,
-    "assign_by": "responsibility",
+    "tau": 0.17, "ramp": 0.25, "ease": 0.4, "relief": 0.2,  # how hard the prior pulls
+    "components": 16, "mean_range": 0.6, "sigma": 0.25, "pi_0": 0.9999,  # beside the zero
+    "zero_shape": 5000.0, "zero_rate": 2.0, "other_shape": 250.0, "other_rate": 0.1,
+    "weight_learning_rate": 1e-3, "mean_learning_rate": 1e-4,  # Adam's
+    "mixture_learning_rate": 3e-3,  # of log-precisions and mixing logits
+    "merge_threshold": 0.1, "assign_by": "responsibility",
 }
-SETTLED: Settings = {
-    **SHARED,
+SETTLED: Settings = SHARED | {
+    "rest_levels": 24,
     "settle_epochs": 5,  # 0 for codebooks at once
     "levels": 8,  # of each layer's codebook, zero among them; 0 for the mixture's values
-    "rest_levels": 24,
 }
-PRUNED: Settings = {
-    **DENSE,
-    **STORED,
-    "prune_epochs": 30,
-    "prune_ramp": 0.7,  # share of the epochs in which the sparsity grows
+PRUNED: Settings = DENSE | STORED | {
+    "prune_epochs": 30, "prune_ramp": 0.7,  # share of the epochs in which the sparsity grows
     "prune_learning_rate": 1e-3,  # Adam's
     "target_sparsity": 0.975,  # over all layers, smallest magnitudes first
     "levels": 16,  # of each layer's codebook, zero among them
@@ -83,40 +60,25 @@ PRUNED: Settings = {
 TAUGHT: Settings = {
     "crop": 2,  # pixels padded by reflection before a random crop
     "views": 10,  # epoch e sees view e mod 10
-    "temperature": 4.0,
-    "alpha": 0.9,
+    "temperature": 4.0, "alpha": 0.9,
 }
 # Which weights stay is decided while the zero component becomes narrow: let it take its time.
-LENET300_TAUGHT: Settings = {
-    **SETTLED,
-    **TAUGHT,
-    "tau": 0.2,
-    "mixture_learning_rate": 1e-3,
-    "cluster_epochs": 30,
-    "settle_epochs": 2,
-    "frozen_epochs": 18,
+LENET300_TAUGHT = SETTLED | TAUGHT | {
+    "tau": 0.2, "mixture_learning_rate": 1e-3,
+    "cluster_epochs": 30, "settle_epochs": 2, "frozen_epochs": 18,
 }
 LENET300_TAUGHT_8K = SHARED | TAUGHT | {"tau": 0.3, "cluster_epochs": 30, "frozen_epochs": 20}
-LENET5: Settings = {
-    **SETTLED,
-    "dense_epochs": 8,
-    "cluster_epochs": 16,
-    "frozen_epochs": 3,
-    "tau": 0.04,
-    "mixture_learning_rate": 1.5e-3,
-    "levels": 12,
+LENET5 = SETTLED | {
+    "tau": 0.04, "mixture_learning_rate": 1.5e-3, "levels": 12,
+    "dense_epochs": 8, "cluster_epochs": 16, "frozen_epochs": 3,
 }
 LENET5_TAUGHT = LENET5 | TAUGHT | {"tau": 0.22, "cluster_epochs": 20, "levels": 8}
-LENET5_PRUNED: Settings = {
-    **PRUNED,
-    "dense_epochs": 8,
-    "prune_epochs": 16,
-    "frozen_epochs": 8,
-    "target_sparsity": 0.99,
-    "levels": 8,
+LENET5_PRUNED = PRUNED | {
+    "dense_epochs": 8, "prune_epochs": 16, "frozen_epochs": 8, "target_sparsity": 0.99, "levels": 8,
 }
 COARSE = DENSE | STORED | {"frozen_epochs": 12, "bits": [8, 4, 3, 2]}
 LEVER = SHARED | {"lever": "as recorded", "cluster_epochs": 12, "frozen_epochs": 4}
+# fmt: on
 
 
 def share(job: Job, filmed: bool = False) -> Result:
@@ -131,17 +93,10 @@ def share(job: Job, filmed: bool = False) -> Result:
     model, history = dense(job, lesson)
     trained = copy.deepcopy(model)
     sharing = SoftWeightSharing(
-        model,
-        examples=len(lesson["train"]),
-        steps=stages.steps(lesson, s["cluster_epochs"]),
-        tau=s["tau"],
-        prior=stages.mixture(s, model),
-        ramp=s["ramp"],
-        ease=s["ease"],
-        relief=s["relief"],
-        threshold=s["merge_threshold"],
-        by=s["assign_by"],
-    )
+        model, examples=len(lesson["train"]), steps=stages.steps(lesson, s["cluster_epochs"]),
+        tau=s["tau"], prior=stages.mixture(s, model), ramp=s["ramp"], ease=s["ease"],
+        relief=s["relief"], threshold=s["merge_threshold"], by=s["assign_by"],
+    )  # fmt: skip
     film = Film(job.folder / "frames", model, sharing.prior) if filmed else None
     history["cluster"] = stages.under_prior(job, "cluster", lesson, sharing, film)
     if s.get("levels"):
@@ -174,9 +129,8 @@ def coarsen(job: Job) -> Result:
     metrics = {"dense_accuracy": evaluate(model, job.scored(lesson)[1])}
     for bits in widths:
         coarse = quantise_kmeans(model.state_dict(), 2**bits)
-        values, history[f"frozen_{bits}"] = stages.train_codebooks(
-            job, lesson, coarse, f"frozen-{bits}"
-        )
+        trained = stages.train_codebooks(job, lesson, coarse, f"frozen-{bits}")
+        values, history[f"frozen_{bits}"] = trained
         path = job.folder / f"network-{bits}.sws"
         found = stages.store_small(job, lesson, values, path)
         metrics = found | metrics | {f"{key}_{bits}": value for key, value in found.items()}
@@ -205,12 +159,11 @@ def learnt(job: Job) -> Lesson:
     s, lesson = job.settings, job.lesson()
     if "alpha" not in s:
         return lesson
-    teacher_job = job.beside(
-        "lenet5-shifted", lenet5, TEACHER | {"validation": s["validation"]}, seed=0
-    )
-    teacher, _ = train_teacher(teacher_job)
+    settings = TEACHER | {"validation": s["validation"]}
+    its = job.beside("lenet5-shifted", lenet5, settings, seed=0)
+    teacher, _ = train_teacher(its)
     views = Views(lesson["train"], s["views"], crop=s["crop"])
-    said = teacher_logits(teacher, views, teacher_job.folder / "views", job.progress)
+    said = teacher_logits(teacher, views, its.folder / "views", job.progress)
     loss = Distillation(said, temperature=s["temperature"], alpha=s["alpha"])
     return lesson | {"loss": loss, "views": views}
 
@@ -220,14 +173,9 @@ def train_teacher(job: Job) -> tuple[nn.Module, History]:
     s, lesson = job.settings, job.lesson()
     torch.manual_seed(job.seed)
     model = job.build()
-    history = fit(
-        model,
-        **lesson,
-        **stages.one_cycle(model, lesson, s["epochs"], s["learning_rate"], s["weight_decay"]),
-        augment=lambda images, generator: random_shift(images, s["shift"], generator),
-        **job.resuming("train"),
-    )
-    return model, history
+    lesson["augment"] = lambda images, generator: random_shift(images, s["shift"], generator)
+    options = stages.one_cycle(model, lesson, s["epochs"], s["learning_rate"], s["weight_decay"])
+    return model, fit(model, **lesson, **options, **job.resuming("train"))
 
 
 def dense(job: Job, lesson: Lesson) -> tuple[nn.Module, Histories]:
@@ -237,13 +185,8 @@ def dense(job: Job, lesson: Lesson) -> tuple[nn.Module, Histories]:
     torch.manual_seed(job.seed)
     model = job.build()
     epochs, rate, decay = (s[f"dense_{key}"] for key in ("epochs", "learning_rate", "weight_decay"))
-    history = fit(
-        model,
-        **lesson,
-        **stages.one_cycle(model, lesson, epochs, rate, decay),
-        **job.resuming("dense"),
-    )
-    return model, {"dense": history}
+    options = stages.one_cycle(model, lesson, epochs, rate, decay)
+    return model, {"dense": fit(model, **lesson, **options, **job.resuming("dense"))}
 
 
 def lenet5() -> LeNet5Caffe:

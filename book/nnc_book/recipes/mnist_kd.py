@@ -18,13 +18,13 @@ from nnc.training import Batch, Distillation, History, cross_entropy, evaluate, 
 from nnc.training.streams import stream
 from nnc_book.controls import best_shift, shuffle_wrong_classes
 from nnc_book.recipes.job import Job, Lesson, Recipe, Result, Settings
-from nnc_book.recipes.stages import answers, one_cycle, store
+from nnc_book.recipes.stages import answers, fraction, one_cycle, store
 
 _WEIGHT_DECAY = 0.01  # AdamW's own, of all networks alike
 
+# fmt: off
 TEACHER: Settings = {
-    "validation": 5000,  # training images set aside
-    "batch_size": 128,
+    "validation": 5000, "batch_size": 128,
     "learning_rate": 2e-3,  # AdamW's, at the peak of one cycle
     "teacher_epochs": 20,
     "teacher_shift": 2,  # pixels
@@ -32,11 +32,11 @@ TEACHER: Settings = {
 }
 SETTINGS: Settings = TEACHER | {
     "student_epochs": 12,
-    "temperature": 20.0,
-    "alpha": 0.9,
+    "temperature": 20.0, "alpha": 0.9,
     "smoothing": 0.1,  # of the control that smooths labels
     "kept": "0123456789",  # digits in the transfer set
 }
+# fmt: on
 
 
 def train_teacher(job: Job) -> tuple[nn.Module, History, Job]:
@@ -46,14 +46,9 @@ def train_teacher(job: Job) -> tuple[nn.Module, History, Job]:
     lesson = job.lesson()
     torch.manual_seed(job.seed)
     model = job.build()
-    history = fit(
-        model,
-        **lesson,
-        **one_cycle(model, lesson, s["teacher_epochs"], s["learning_rate"], _WEIGHT_DECAY),
-        augment=lambda images, generator: random_shift(images, s["teacher_shift"], generator),
-        **job.resuming("teacher"),
-    )
-    return model, history, job
+    lesson["augment"] = lambda images, draws: random_shift(images, s["teacher_shift"], draws)
+    options = one_cycle(model, lesson, s["teacher_epochs"], s["learning_rate"], _WEIGHT_DECAY)
+    return model, fit(model, **lesson, **options, **job.resuming("teacher")), job
 
 
 def train_student(job: Job, name: str, lesson: Lesson) -> tuple[nn.Module, History]:
@@ -61,13 +56,8 @@ def train_student(job: Job, name: str, lesson: Lesson) -> tuple[nn.Module, Histo
     s = job.settings
     torch.manual_seed(job.seed)
     model = job.build()
-    history = fit(
-        model,
-        **lesson,
-        **one_cycle(model, lesson, s["student_epochs"], s["learning_rate"], _WEIGHT_DECAY),
-        **job.resuming(name),
-    )
-    return model, history
+    options = one_cycle(model, lesson, s["student_epochs"], s["learning_rate"], _WEIGHT_DECAY)
+    return model, fit(model, **lesson, **options, **job.resuming(name))
 
 
 def teach(job: Job) -> Result:
@@ -89,13 +79,13 @@ def teach(job: Job) -> Result:
     kind, scored = job.scored(lesson)
     spoken = predict(teacher, scored).argmax(dim=1)
     histories = {"teacher": history} if job.seed == 0 else {}
-    metrics = {"teacher_accuracy": _share(spoken == scored.labels)}
+    metrics = {"teacher_accuracy": fraction(spoken == scored.labels)}
     for name, loss in losses.items():
         student, histories[name] = train_student(job, name, lesson | {"loss": loss})
         network = store(student, job.folder)  # each over the last: the taught student's stays
         answered = predict(storage.load(network).load_into(student), scored).argmax(dim=1)
-        metrics[f"{name}_accuracy"] = _share(answered == scored.labels)
-        metrics[f"{name}_agreement"] = _share(answered == spoken)
+        metrics[f"{name}_accuracy"] = fraction(answered == scored.labels)
+        metrics[f"{name}_agreement"] = fraction(answered == spoken)
     metrics[f"{kind}_accuracy"] = metrics.pop("distilled_accuracy")
     metrics["parameters"] = count_parameters(student)
     metrics["teacher_parameters"] = count_parameters(teacher)
@@ -130,8 +120,8 @@ def teach_without(job: Job) -> Result:
     after[:, moved] += shift
     chosen = torch.isin(scored.labels, missing)
     metrics = {
-        f"{kind}_accuracy": _share(after.argmax(dim=1) == scored.labels),
-        "uncorrected_accuracy": _share(before.argmax(dim=1) == scored.labels),
+        f"{kind}_accuracy": fraction(after.argmax(dim=1) == scored.labels),
+        "uncorrected_accuracy": fraction(before.argmax(dim=1) == scored.labels),
         "shift": shift,
         "teacher_accuracy": evaluate(teacher, scored),
         "parameters": count_parameters(student),
@@ -140,10 +130,6 @@ def teach_without(job: Job) -> Result:
         "missing_errors_after": _errors(after, scored, chosen),
     }
     return job.result(lesson, metrics, {"distilled": history}, network, stored=False)
-
-
-def _share(right: Tensor) -> float:
-    return right.double().mean().item()
 
 
 def _errors(logits: Tensor, split: Split, chosen: Tensor) -> float:

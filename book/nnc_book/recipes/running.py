@@ -13,12 +13,9 @@ from typing import Any
 
 import torch
 
-from nnc import data
 from nnc.data import Dataset
 from nnc.files import atomic_write
-from nnc.training import evaluate
 from nnc_book import records
-from nnc_book.recipes import get
 from nnc_book.recipes.job import Job, Recipe, Settings
 
 SEED = 1000  # of every trial: no recorded run uses it
@@ -105,37 +102,6 @@ def search(recipe: Recipe, dataset: Dataset, folder: Path, progress: bool = True
         shown = [key for key in ("validation_accuracy", "sparsity", "file_bytes") if key in metrics]
         reached = ", ".join(f"{key} {metrics[key]:.6g}" for key in shown)
         print(f"trial {number}: {changes}: {reached}", flush=True)
-
-
-def verify(recipe: str, root: Path | str | None = None) -> tuple[list[str], bool]:
-    """Check a record: its files, and its test accuracies where the data set is there.
-
-    Returns:
-        What is wrong, a line each; and whether the data set was there.
-    """
-    wrong = records.verify(recipe)
-    record = records.read(recipe)
-    described = record["dataset"]
-    try:
-        dataset = data.load(described["name"], root, download=False)
-    except FileNotFoundError:
-        return wrong, False
-    if dataset.fingerprint != described["fingerprint"]:
-        return [f"{recipe}: {described['name']} here has other pixels than the record's"], True
-    one_image = 1 / len(dataset.test)
-    for one in record["runs"]:
-        if one["file"] is None or records.file_fault(one):
-            continue  # there is none, or records.verify has said what is wrong with it
-        model = records.network(recipe, one["seed"]).load_into(get(recipe).build())
-        # Channels innermost and few images at once: three times as fast on a processor.
-        model.to(memory_format=torch.channels_last)
-        accuracy = evaluate(model, dataset.test, batch_size=250)
-        if abs(accuracy - one["metrics"]["test_accuracy"]) > 1.01 * one_image:
-            wrong.append(
-                f"{recipe}, seed {one['seed']}: test_accuracy is recorded as "
-                f"{one['metrics']['test_accuracy']}, the stored network reaches {accuracy}"
-            )
-    return wrong, True
 
 
 def environment() -> dict[str, Any]:

@@ -127,13 +127,8 @@ def prune_gradually(job: Job, lesson: Lesson, model: nn.Module) -> History:
         return {"would_be_sparsity": prune_to(pruned, sparsity_after(s, epoch))}
 
     network = {"params": model.parameters(), "lr": s["prune_learning_rate"]}
-    history = fit(
-        model,
-        **lesson,
-        **cooling([network], lesson, s["prune_epochs"], over=0.3),
-        measure=measure,
-        **job.resuming("prune"),
-    )
+    options = cooling([network], lesson, s["prune_epochs"], over=0.3) | {"measure": measure}
+    history = fit(model, **lesson, **options, **job.resuming("prune"))
     make_plain(model)
     return history
 
@@ -161,12 +156,8 @@ def train_codebooks(
     """Train the values, with which weights share one fixed."""
     s, model = job.settings, freeze(job.build(), assigned)
     network = {"params": model.parameters(), "lr": s["frozen_learning_rate"]}
-    history = fit(
-        model,
-        **lesson,
-        **cooling([network], lesson, s["frozen_epochs"], over=1.0),
-        **job.resuming(stage),
-    )
+    options = cooling([network], lesson, s["frozen_epochs"], over=1.0)
+    history = fit(model, **lesson, **options, **job.resuming(stage))
     return unfreeze(model), history
 
 
@@ -220,6 +211,11 @@ def rebuilt(job: Job, lesson: Lesson, quantised: Quantised) -> nn.Module:
     images = lesson["train"].images[: _STATISTICS * 128].split(128)
     update_bn((as_input(batch) for batch in images), model)
     return model
+
+
+def fraction(right: Tensor) -> float:
+    """Share of entries that are true."""
+    return right.double().mean().item()
 
 
 def store(model: nn.Module, folder: Path) -> Path:

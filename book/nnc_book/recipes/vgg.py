@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import copy
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import safetensors.torch
@@ -34,22 +33,18 @@ from nnc.training import (
     predict,
     teacher_logits,
 )
-from nnc_book.calibration import reliability
+from nnc_book.calibration import instructive, reliability
 from nnc_book.recipes import stages
 from nnc_book.recipes.job import Job, Lesson, Recipe, Result, Settings
 
+# fmt: off
 TEACHER: Settings = {
-    "validation": 5000,  # training images set aside
-    "epochs": 14,
-    "batch_size": 128,
-    "learning_rate": 0.1,  # at the peak
-    "warm_up": 0.15,  # share of the steps before the peak
-    "momentum": 0.9,  # Nesterov's
-    "weight_decay": 5e-4,
+    "validation": 5000, "batch_size": 128, "epochs": 14,
+    "learning_rate": 0.1, "warm_up": 0.15,  # at the peak; share of the steps before it
+    "momentum": 0.9, "weight_decay": 5e-4,  # Nesterov's
     "crop": 4,  # pixels padded by reflection before the crop
 }
-BASELINE: Settings = {
-    **TEACHER,
+BASELINE: Settings = TEACHER | {
     "epochs": 7,
     "weight_decay": 1e-3,  # with the peak's learning rate, the best of the baseline's trials
     "views": 5,  # epoch e sees view e mod 5
@@ -64,54 +59,36 @@ STUDENTS: dict[str, Settings] = {
     "mini-vgg-tenth": BASELINE | {"share": 0.1, "epochs": 30},
     "mini-vgg-kd-tenth": BASELINE | {"share": 0.1, "epochs": 30, "alpha": 0.9},
 }
-ORIGINAL: Settings = {  # as the repository has it, but for validation images and fewer epochs
-    "validation": 5000,
-    "epochs": 6,
-    "batch_size": 128,
-    "learning_rate": 0.01,
-    "temperature": 15.0,
-    "alpha": 0.0,  # weight of the teacher
+ORIGINAL: Settings = {  # the repository has no validation images and 80 epochs
+    "validation": 5000, "batch_size": 128, "epochs": 6,
+    "learning_rate": 0.01, "temperature": 15.0, "alpha": 0.0,
 }
 STORED: Settings = {
-    "validation": 5000,
-    "batch_size": 128,
-    "frozen_epochs": 3,
-    "frozen_learning_rate": 1e-3,
+    "validation": 5000, "batch_size": 128,
+    "frozen_epochs": 3, "frozen_learning_rate": 1e-3,  # Adam's
     "rest_levels": 64,  # entries of the codebook of biases and of batch norm's numbers
     "precision": "float16",
 }
-SHARED: Settings = {
-    **STORED,
+SHARED: Settings = STORED | {
     "deviation": 0.05,  # of every layer's weights at the start, as batch norm allows
     "cluster_epochs": 4,
-    "tau": 0.12,
-    "ramp": 0.25,
-    "ease": 0.4,
-    "relief": 0.2,
-    "components": 16,  # besides the zero component
-    "mean_range": 0.25,  # means start evenly over ± this
-    "sigma": 0.05,
+    "tau": 0.12, "ramp": 0.25, "ease": 0.4, "relief": 0.2,  # how hard the prior pulls
+    "components": 16, "mean_range": 0.25, "sigma": 0.05,  # besides the zero component
     "pi_0": 0.99,  # nearer to the sparsity that is wanted: there are few steps to find it
-    "zero_shape": 5000.0,
-    "zero_rate": 2.0,
-    "other_shape": 250.0,
-    "other_rate": 0.1,
-    "weight_learning_rate": 1e-3,  # Adam's, as the next two
-    "mean_learning_rate": 3e-4,
+    "zero_shape": 5000.0, "zero_rate": 2.0, "other_shape": 250.0, "other_rate": 0.1,
+    "weight_learning_rate": 1e-3, "mean_learning_rate": 3e-4,  # Adam's
     "mixture_learning_rate": 1e-2,  # as many steps as an eighth of LeNet's
-    "merge_threshold": 0.1,
-    "assign_by": "responsibility",
+    "merge_threshold": 0.1, "assign_by": "responsibility",
 }
-PRUNED: Settings = {
-    **STORED,
-    "prune_epochs": 4,
-    "prune_ramp": 0.7,  # share of the epochs in which the sparsity grows
+SHARED_ON_LABELS = SHARED | {"tau": 0.05}  # they pull less hard than a teacher at T = 8
+PRUNED: Settings = STORED | {
+    "prune_epochs": 4, "prune_ramp": 0.7,  # share of the epochs in which the sparsity grows
     "prune_learning_rate": 1e-3,  # Adam's
     "target_sparsity": 0.92,  # over all layers: wide ones have smaller weights and lose more
     "levels": 16,  # of each layer's codebook, zero among them
 }
+# fmt: on
 _TRIAL_SEED = 0  # of the student that a search starts from: seeds of searches have none
-_WRONG = 4  # thumbnails of images that the teacher gets wrong, beside two of each class
 
 
 def teach(job: Job) -> Result:
@@ -124,16 +101,22 @@ def teach(job: Job) -> Result:
     kind, scored = job.scored(lesson)
     logits = stages.answers(model, job, scored, kind)
     metrics = score(logits, scored.labels, kind, job.data.classes) | stages.describe(model)
-    extras = [] if job.searching else [keep_answers(logits, job)]
-    return job.result(lesson, metrics, {"train": history}, network, *extras, stored=False)
+    chosen = instructive(logits, scored.labels)
+    kept = save_arrays(
+        job.folder / "answers.npz",
+        logits=logits.half().numpy(),
+        labels=scored.labels.numpy().astype(np.uint8),
+        chosen=chosen.numpy(),
+        thumbnails=scored.images[chosen].numpy(),
+    )
+    return job.result(lesson, metrics, {"train": history}, network, kept, stored=False)
 
 
 def learn(job: Job) -> Result:
     """Train a student; where there is no teacher yet, it is trained first."""
     lesson = learnt(job)
     model, history = train(job, lesson)
-    # No chapter asks the student of the teacher alone anything more: its SHA-256 will do.
-    return finish(job, lesson, model, history, stored=job.settings["alpha"] < 1)
+    return finish(job, lesson, model, history)
 
 
 def learn_as_original(job: Job) -> Result:
@@ -151,19 +134,12 @@ def learn_as_original(job: Job) -> Result:
     model = job.build().to(memory_format=torch.channels_last)
     optimiser = torch.optim.Adam(model.parameters(), lr=s["learning_rate"])
     steps = stages.steps(lesson, s["epochs"])
-    history = fit(
-        model,
-        **lesson,
-        loss=loss,
-        optimiser=optimiser,
-        epochs=s["epochs"],
-        shuffle=False,
-        # After 30 and 60 of the repository's 80 epochs.
-        scheduler=torch.optim.lr_scheduler.MultiStepLR(
-            optimiser, [3 * steps // 8, 6 * steps // 8], gamma=0.1
-        ),
-        **job.resuming("train"),
-    )
+    # After 30 and 60 of the repository's 80 epochs.
+    drops = [3 * steps // 8, 6 * steps // 8]
+    scheduler = torch.optim.lr_scheduler.MultiStepLR(optimiser, drops, gamma=0.1)
+    options = {"optimiser": optimiser, "scheduler": scheduler, "epochs": s["epochs"]}
+    lesson |= {"loss": loss, "shuffle": False}
+    history = fit(model, **lesson, **options, **job.resuming("train"))
     return finish(job, lesson, model, history)
 
 
@@ -174,17 +150,10 @@ def share(job: Job, student: str) -> Result:
     # One mixture for all layers asks for one width.
     model = rescale(trained, s["deviation"])
     sharing = SoftWeightSharing(
-        model,
-        examples=len(lesson["train"]),
-        steps=stages.steps(lesson, s["cluster_epochs"]),
-        tau=s["tau"],
-        prior=stages.mixture(s, model),
-        ramp=s["ramp"],
-        ease=s["ease"],
-        relief=s["relief"],
-        threshold=s["merge_threshold"],
-        by=s["assign_by"],
-    )
+        model, examples=len(lesson["train"]), steps=stages.steps(lesson, s["cluster_epochs"]),
+        tau=s["tau"], prior=stages.mixture(s, model), ramp=s["ramp"], ease=s["ease"],
+        relief=s["relief"], threshold=s["merge_threshold"], by=s["assign_by"],
+    )  # fmt: skip
     history = {"cluster": stages.under_prior(job, "cluster", lesson, sharing)}
     return stages.finish(job, lesson, trained, sharing.quantise(), history)
 
@@ -245,35 +214,19 @@ def train(job: Job, lesson: Lesson) -> tuple[nn.Module, History]:
     torch.manual_seed(job.seed)
     # Convolutions on processors are faster with the channels innermost.
     model = job.build().to(memory_format=torch.channels_last)
+    rate, momentum, decay = s["learning_rate"], s["momentum"], s["weight_decay"]
     optimiser = torch.optim.SGD(
-        model.parameters(),
-        lr=s["learning_rate"],
-        momentum=s["momentum"],
-        nesterov=True,
-        weight_decay=s["weight_decay"],
+        model.parameters(), lr=rate, momentum=momentum, nesterov=True, weight_decay=decay
     )
     scheduler = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser,
-        s["learning_rate"],
-        total_steps=stages.steps(lesson, s["epochs"]),
-        pct_start=s["warm_up"],
-        anneal_strategy="linear",
-        cycle_momentum=False,
-    )
-    history = fit(
-        model,
-        **lesson,
-        optimiser=optimiser,
-        scheduler=scheduler,
-        epochs=s["epochs"],
-        **job.resuming("train"),
-    )
-    return model, history
+        optimiser, rate, total_steps=stages.steps(lesson, s["epochs"]), pct_start=s["warm_up"],
+        anneal_strategy="linear", cycle_momentum=False,
+    )  # fmt: skip
+    options = {"optimiser": optimiser, "scheduler": scheduler, "epochs": s["epochs"]}
+    return model, fit(model, **lesson, **options, **job.resuming("train"))
 
 
-def finish(
-    job: Job, lesson: Lesson, model: nn.Module, history: History, stored: bool = True
-) -> Result:
+def finish(job: Job, lesson: Lesson, model: nn.Module, history: History) -> Result:
     """Store a student, read it back and score it beside its teacher."""
     network = stages.store(model, job.folder)
     kind, scored = job.scored(lesson)
@@ -281,86 +234,48 @@ def finish(
     said = stages.answers(*teacher_of(job), scored, kind).argmax(dim=1)
     metrics = {
         **score(logits, scored.labels, kind, job.data.classes),
-        "teacher_accuracy": _share(said == scored.labels),
-        "agreement": _share(said == logits.argmax(dim=1)),
+        "teacher_accuracy": stages.fraction(said == scored.labels),
+        "agreement": stages.fraction(said == logits.argmax(dim=1)),
         **stages.describe(model),
         "file_bytes": network.stat().st_size,
     }
     kept = save_arrays(job.folder / "answers.npz", logits=logits.half().numpy())
-    stored = stored and job.seed == 0
+    # No chapter asks the student of the teacher alone anything more: its SHA-256 will do.
+    stored = job.seed == 0 and job.settings["alpha"] < 1
     return job.result(lesson, metrics, {"train": history}, network, kept, stored=stored)
 
 
 def score(logits: Tensor, labels: Tensor, kind: str, classes: tuple[str, ...]) -> dict[str, float]:
     """Accuracy, cross-entropy in nats, calibration error, and accuracy class by class."""
     right = logits.argmax(dim=1) == labels
-    of_class = {f"accuracy_{name}": _share(right[labels == i]) for i, name in enumerate(classes)}
+    of_class = {
+        f"accuracy_{name}": stages.fraction(right[labels == i]) for i, name in enumerate(classes)
+    }
     return {
-        f"{kind}_accuracy": _share(right),
+        f"{kind}_accuracy": stages.fraction(right),
         f"{kind}_loss": nn.functional.cross_entropy(logits, labels).item(),
         "calibration_error": reliability(logits, labels).error(),
         **of_class,
     }
 
 
-def keep_answers(logits: Tensor, job: Job) -> Path:
-    """Logits and labels of the test images, and a few of the images, for the book's figures."""
-    labels = job.data.test.labels
-    chosen = instructive(logits, labels)
-    return save_arrays(
-        job.folder / "answers.npz",
-        logits=logits.half().numpy(),
-        labels=labels.numpy().astype(np.uint8),
-        chosen=chosen.numpy(),
-        thumbnails=job.data.test.images[chosen].numpy(),
-    )
-
-
-def instructive(logits: Tensor, labels: Tensor) -> Tensor:
-    """Positions of 24 images to show, told by rule and not by taste.
-
-    Of each class the first image that is recognised, and the recognised one whose prediction has
-    the largest entropy; then the four wrong answers of which the teacher is surest.
-    """
-    log_probabilities = logits.log_softmax(dim=1)
-    entropy = -(log_probabilities.exp() * log_probabilities).sum(dim=1)
-    right = logits.argmax(dim=1) == labels
-    of_class = [torch.nonzero(right & (labels == label)).flatten() for label in range(10)]
-    first = torch.stack([members[0] for members in of_class])
-    doubtful = torch.stack([members[entropy[members].argmax()] for members in of_class])
-    wrong = torch.nonzero(~right).flatten()
-    surest = log_probabilities[wrong].amax(dim=1).argsort(descending=True)
-    return torch.cat([first, doubtful, wrong[surest[:_WRONG]]])
-
-
-def _share(right: Tensor) -> float:
-    return right.double().mean().item()
-
-
 # As many trials for the baseline as for the taught student: two epochs, a rough ranking.
-_OPTIMISERS = tuple(
-    {"epochs": 2, "learning_rate": rate, "weight_decay": decay}
-    for rate, decay in (
-        *((rate, 5e-4) for rate in (0.05, 0.1, 0.2, 0.4)),
-        *((0.1, decay) for decay in (1e-4, 1e-3)),
-    )
+_RATES = tuple(
+    {"epochs": 2, "learning_rate": r, "weight_decay": 5e-4} for r in (0.05, 0.1, 0.2, 0.4)
 )
-_TEACHING = tuple(
-    {"epochs": 2, "temperature": temperature, "alpha": alpha}
-    for temperature, alpha in (*((t, 0.9) for t in (1.0, 2.0, 4.0, 8.0, 16.0)), (4.0, 0.5))
-)
+_DECAYS = tuple({"epochs": 2, "weight_decay": decay} for decay in (1e-4, 1e-3))
+_HEATS = tuple({"epochs": 2, "temperature": t} for t in (1.0, 2.0, 4.0, 8.0, 16.0))
+_TEACHING = (*_HEATS, {"epochs": 2, "temperature": 4.0, "alpha": 0.5})
 # LeNet's mixture as it is.
 _LENETS = {"pi_0": 0.9999, "sigma": 0.25, "mean_range": 0.6, "cluster_epochs": 5}
 _TAUS = tuple(_LENETS | {"frozen_epochs": 2, "tau": tau} for tau in (0.03, 0.09, 0.01))
 _SPARSITIES = tuple({"target_sparsity": sparsity} for sparsity in (0.88, 0.92, 0.95))
-# Cross-entropy pulls less hard than a teacher at T = 8.
-SHARED_ON_LABELS = SHARED | {"tau": 0.05}
 _JPEG = "cifar10-jpeg"
 # fmt: off
 RECIPES = (
     Recipe("vgg13", "the teacher: VGG-13 on labels, one run", _JPEG, vgg13, TEACHER, teach),
     Recipe("mini-vgg", "MiniVGG on labels: the baseline",
-           _JPEG, mini_vgg, STUDENTS["mini-vgg"], learn, _OPTIMISERS),
+           _JPEG, mini_vgg, STUDENTS["mini-vgg"], learn, _RATES + _DECAYS),
     Recipe("mini-vgg-kd", "MiniVGG on labels and on the teacher",
            _JPEG, mini_vgg, STUDENTS["mini-vgg-kd"], learn, _TEACHING),
     Recipe("mini-vgg-kd-unlabelled", "MiniVGG on the teacher alone",

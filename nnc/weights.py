@@ -8,7 +8,9 @@ plain network would have, and a weight that is used in several places occurs onc
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +23,8 @@ _LEFT = {"_orig", "_mask", "_g", "_v"}  # endings of what masks and the older we
 
 def unwrapped(model: nn.Module) -> nn.Module:
     """The network inside ``DataParallel``, ``DistributedDataParallel`` and ``torch.compile``."""
+    if not isinstance(model, nn.Module):
+        raise ValueError(f"model is a {type(model).__name__}, must be a torch.nn.Module")
     while True:
         if isinstance(model, nn.DataParallel | nn.parallel.DistributedDataParallel):
             model = model.module
@@ -47,9 +51,13 @@ def prunable_weights(model: nn.Module) -> dict[str, Tensor]:
     Raises:
         ValueError: the model has no such parameter.
     """
+    found = dict(_weights(unwrapped(model)))
+    for name, weight in found.items():
+        if nn.parameter.is_lazy(weight) or weight.is_meta:
+            raise ValueError(f"model has {name} without values; run it once, or load its weights")
     weights = {
         name: weight
-        for name, weight in _weights(unwrapped(model))
+        for name, weight in found.items()
         if weight.dim() >= 2 and weight.is_floating_point()
     }
     if not weights:
@@ -61,13 +69,19 @@ def prunable_weights(model: nn.Module) -> dict[str, Tensor]:
     return weights
 
 
+def plain_name(path: str, attribute: str) -> str:
+    """The name of a module's tensor, without what ``torch.compile`` puts into it."""
+    return _clean(f"{path}.{attribute}" if path else attribute)
+
+
 def plain_state(model: nn.Module) -> dict[str, Tensor]:
     """The ``state_dict`` that the model would have without wrappers, masks, parametrisations."""
     model = unwrapped(model)
+    once = {module: _computed(module) for _, module in _modules(model)}
     computed = {
-        _clean(f"{path}.{name}" if path else name): (path, weight.detach())
+        plain_name(path, name): weight.detach()
         for path, module in _modules(model, twice=True)
-        for name, weight in _computed(module).items()
+        for name, weight in once[module].items()
     }
     left = {name + ending: name for name in computed for ending in _LEFT}
     state: dict[str, Tensor] = {}
@@ -75,27 +89,80 @@ def plain_state(model: nn.Module) -> dict[str, Tensor]:
         key = _clean(key)
         name = left.get(key) or _parametrised(key)
         if name in computed:
-            state[name] = computed[name][1]
+            state[name] = computed[name]
         else:
             state[key] = tensor
     return state
 
 
 def make_plain(model: nn.Module) -> nn.Module:
-    """Take masks and parametrisations off a network, in place; its weights stay as they are."""
-    for _, module in list(_modules(unwrapped(model))):
-        for name, weight in _computed(module).items():
-            if parametrize.is_parametrized(module, name):
-                parametrize.remove_parametrizations(module, name)
-            else:
-                hook = _hook(module, name)
-                hook.remove(module)  # the hook's own clean-up: a parameter of that name again
-                for key, known in list(module._forward_pre_hooks.items()):
-                    if known is hook:
-                        del module._forward_pre_hooks[key]
-            with torch.no_grad():
-                getattr(module, name).copy_(weight)
+    """Take masks and parametrisations off a network, in place; its weights stay as they are.
+
+    Raises:
+        ValueError: a masked or parametrised weight is tied to another tensor, so that the two
+            would become one (named).
+    """
+    found = _made(unwrapped(model))  # all, before the first changes what others are made of
+    _check_ties(unwrapped(model), found)
+    for place, (_, module, name, weight, behind) in enumerate(found):
+        if parametrize.is_parametrized(module, name):
+            # The first of tied ones leaves its weight in the parameter behind all of them.
+            first = all(other.behind is not behind for other in found[:place])
+            parametrize.remove_parametrizations(module, name, leave_parametrized=first)
+        else:
+            hook = _hook(module, name)
+            hook.remove(module)  # the hook's own clean-up: a parameter of that name again
+            for key, known in list(module._forward_pre_hooks.items()):
+                if known is hook:
+                    del module._forward_pre_hooks[key]
+        with torch.no_grad():
+            getattr(module, name).copy_(weight)
     return model
+
+
+def load_plain(model: nn.Module, state: Mapping[str, Tensor]) -> None:
+    """Put a ``plain_state`` into a network, from which masks and parametrisations are taken off."""
+    inner = unwrapped(make_plain(model))
+    inner.load_state_dict({key: state[_clean(key)] for key in inner.state_dict()})
+
+
+class _Made(NamedTuple):
+    """A weight that is computed: its name, where it is, its value, and the parameter behind it."""
+
+    key: str
+    module: nn.Module
+    name: str
+    weight: Tensor
+    behind: Tensor | None
+
+
+def _made(model: nn.Module) -> list[_Made]:
+    return [
+        _Made(plain_name(path, name), module, name, weight.detach().clone(), _behind(module, name))
+        for path, module in _modules(model)
+        for name, weight in _computed(module).items()
+    ]
+
+
+def _behind(module: nn.Module, name: str) -> Tensor | None:
+    if parametrize.is_parametrized(module, name):
+        return getattr(module.parametrizations[name], "original", None)  # type: ignore[index]
+    return module._parameters.get(f"{name}_orig")
+
+
+def _check_ties(model: nn.Module, found: Sequence[_Made]) -> None:
+    """Refuse weights that would become one with others of another value."""
+    uses = Counter(id(p) for module in model.modules() for p in module._parameters.values())
+    for made in found:
+        tied = (
+            [m.weight for m in found if m.behind is made.behind] if made.behind is not None else []
+        )
+        alike = all(torch.equal(weight, made.weight) for weight in tied)
+        if made.behind is not None and not (alike and uses[id(made.behind)] == len(tied)):
+            raise ValueError(
+                f"model has the weight {made.key}, masked or parametrised here and tied to another "
+                "place; give each place a tensor of its own"
+            )
 
 
 def _weights(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
@@ -112,7 +179,7 @@ def _weights(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
         for name, weight in (own | computed).items():
             if id(weight) not in seen:
                 seen.add(id(weight))
-                yield _clean(f"{path}.{name}" if path else name), weight
+                yield plain_name(path, name), weight
 
 
 def _modules(model: nn.Module, twice: bool = False) -> Iterator[tuple[str, nn.Module]]:

@@ -57,6 +57,9 @@ def bases() -> list[bytes]:
     sparse = codes * (codes > 2)
     chain = {"a": sparse, "a.k": sparse.reshape(4, 2, 2, 2), "c": sparse.T.contiguous()}
     files.append(dumps(nnc.Quantised(chain, dict.fromkeys(chain, even), {})))
+    # Two tied names, and weights of other types.
+    books = {"a": even.bfloat16(), "a.k": even.half(), "c": even.double()}
+    files.append(dumps(nnc.Quantised(chain, books, rest, {"a2": "a", "n2": "n"})))
     return files
 
 
@@ -125,6 +128,8 @@ class Mutator:
         changes = (
             {"form": pick(FORMS)},
             {"form": pick(FORMS), "rest": not entry.rest},
+            {"form": container.TIED, "same_as": number, "numbers": b"", "levels": b""},
+            {"same_as": self.stream.randrange(len(entries))},
             {"kind": pick(KINDS)},
             {"stored": pick(KINDS)},
             {"book": number},

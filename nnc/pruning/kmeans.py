@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from nnc.pruning.quantised import Quantised
+from nnc.pruning.quantised import Quantised, shared
 
 ROUNDS = 50  # at most; one-dimensional clusters settle sooner
 
@@ -25,7 +25,8 @@ def kmeans(values: Tensor, levels: int) -> tuple[Tensor, Tensor]:
         levels: entries of the codebook at most, zero among them; at least 1.
 
     Returns:
-        int32 codes of the same shape, and float32 entries in use: zero, then ascending.
+        int32 codes of the same shape, and the entries in use, in the type of the values: zero,
+        then ascending.
 
     Raises:
         ValueError: too few levels, or values that are not finite.
@@ -39,11 +40,11 @@ def kmeans(values: Tensor, levels: int) -> tuple[Tensor, Tensor]:
     codes = _nearest(flat, entries)
     used = torch.bincount(codes, minlength=len(entries)) > 0
     used |= entries == 0
-    kept = entries[used].float()
-    # Zero first, the others in order; rounding to float32 keeps the order.
+    # Rounding keeps the order, and may make entries equal. Zero comes first.
+    kept, places = entries[used].to(values.dtype).unique(return_inverse=True)
     zero = int((kept == 0).nonzero()[0])
     order = torch.cat([torch.tensor([zero]), torch.arange(zero), torch.arange(zero + 1, len(kept))])
-    codes = order.argsort()[(used.cumsum(0) - 1)[codes]]
+    codes = order.argsort()[places[(used.cumsum(0) - 1)[codes]]]
     return codes.int().reshape(values.shape), kept[order]
 
 
@@ -67,7 +68,9 @@ def quantise_kmeans(
     """
     if not 0 <= prune < 1:
         raise ValueError(f"prune is {prune}, must be at least 0 and below 1")
-    names = [name for name, t in state.items() if t.dim() >= 2 and t.is_floating_point()]
+    ties = shared(state)
+    matrices = (name for name, t in state.items() if t.dim() >= 2 and t.is_floating_point())
+    names = [name for name in matrices if name not in ties]
     if not names:
         raise ValueError(
             f"state has {', '.join(state) or 'nothing'}, needs at least one weight tensor: "
@@ -97,8 +100,9 @@ def code_rest(quantised: Quantised, levels: int) -> Quantised:
         if tensor.is_floating_point() and tensor.numel() > levels:
             codes[name], codebooks[name] = kmeans(tensor, levels)
     names = sorted(codes)
-    return Quantised.beside(
-        quantised.rest, {n: codes[n] for n in names}, {n: codebooks[n] for n in names}
+    rest = {name: tensor for name, tensor in quantised.rest.items() if name not in codes}
+    return Quantised(
+        {n: codes[n] for n in names}, {n: codebooks[n] for n in names}, rest, quantised.ties
     )
 
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
+
+from nnc.weights import load_plain, plain_state
+
+FLOATS = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
+"""Types that a quantised weight can have."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -15,8 +20,10 @@ class Quantised:
 
     Args:
         codes: name → int32 tensor of the weight's shape; empty for a network as it is.
-        codebooks: name → float32 tensor, K values in units of weights, the first exactly 0.
+        codebooks: name → K values in units of weights and of the weight's own floating type, the
+            first exactly 0.
         rest: every other entry of the network's ``state_dict`` (biases, buffers), unquantised.
+        ties: name → the name, in codes or rest, whose tensor it is too.
 
     Raises:
         ValueError: names, types or values do not fit together.
@@ -25,6 +32,7 @@ class Quantised:
     codes: Mapping[str, Tensor]
     codebooks: Mapping[str, Tensor]
     rest: Mapping[str, Tensor]
+    ties: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.codes.keys() != self.codebooks.keys():
@@ -37,22 +45,34 @@ class Quantised:
             raise ValueError(f"rest has {sorted(twice)}, which codes has too; keep one of them")
         for name, codes in self.codes.items():
             _check(name, codes, self.codebooks[name])
+        known = self.codes.keys() | self.rest.keys()
+        for name, owner in self.ties.items():
+            if name in known or owner not in known:
+                raise ValueError(
+                    f"ties has {name!r}: {owner!r}, must tie a name that is in neither codes nor "
+                    "rest to one that is"
+                )
 
     def weight(self, name: str) -> Tensor:
-        """The weights of one tensor, float32, in its shape."""
+        """The weights of one tensor, in its shape and type."""
+        name = self.ties.get(name, name)
         return self.codebooks[name][self.codes[name].long()]
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Every entry of the network's ``state_dict``, ready for ``load_state_dict``."""
-        return {name: self.weight(name) for name in self.codes} | dict(self.rest)
+        """Every entry of the network's ``state_dict``; names that are tied have one tensor."""
+        state = {name: self.weight(name) for name in self.codes} | dict(self.rest)
+        return state | {name: state[owner] for name, owner in self.ties.items()}
 
     def load_into(self, model: nn.Module) -> nn.Module:
         """Copy the weights into a model of the same architecture, and return it.
 
+        Masks and parametrisations come off it (as by ``nnc.make_plain``), wrappers stay.
+
         Raises:
-            ValueError: the model has other parameter names or shapes; it is left unchanged.
+            ValueError: the model has other parameter names or shapes, or ties tensors that differ
+                here; it is left unchanged.
         """
-        state, own = self.state_dict(), model.state_dict()
+        state, own = self.state_dict(), plain_state(model)
         wrong = sorted(
             name
             for name in state.keys() | own.keys()
@@ -63,7 +83,13 @@ class Quantised:
                 f"model {type(model).__name__} does not fit the quantised network at {wrong[0]}; "
                 "build the architecture that was quantised"
             )
-        model.load_state_dict(state)
+        for name, owner in shared(own).items():
+            if not torch.equal(state[name], state[owner]):
+                raise ValueError(
+                    f"model {type(model).__name__} ties {name} to {owner}, which differ in the "
+                    "quantised network; give it a tensor for each"
+                )
+        load_plain(model, state)
         return model
 
     def sparsity(self, name: str | None = None) -> float:
@@ -76,7 +102,7 @@ class Quantised:
             A fraction in [0, 1]; 0 where there are no weights.
         """
         prunable = [codes for codes in self.codes.values() if codes.dim() >= 2]
-        codes = prunable if name is None else [self.codes[name]]
+        codes = prunable if name is None else [self.codes[self.ties.get(name, name)]]
         total = sum(c.numel() for c in codes)
         return sum(int((c == 0).sum()) for c in codes) / total if total else 0.0
 
@@ -110,13 +136,13 @@ class Quantised:
             raise ValueError(f"names has {missing[0]!r}, state has {sorted(state)}")
         codes, codebooks = {}, {}
         for name in names:
-            weight = state[name].detach().cpu().float()
+            weight = state[name].detach().cpu()
             if not bool(torch.isfinite(weight).all()):
                 raise ValueError(
                     f"state[{name!r}] has values that are NaN or infinite, must be finite"
                 )
             levels = torch.unique(weight)
-            codebooks[name] = torch.cat([torch.zeros(1), levels[levels != 0]])
+            codebooks[name] = torch.cat([levels.new_zeros(1), levels[levels != 0]])
             codes[name] = _positions(weight, codebooks[name])
         return cls.beside(state, codes, codebooks)
 
@@ -127,9 +153,45 @@ class Quantised:
         codes: Mapping[str, Tensor],
         codebooks: Mapping[str, Tensor],
     ) -> Quantised:
-        """Codes and codebooks with everything else of a ``state_dict`` as the rest, copied."""
-        rest = {k: v.detach().cpu().clone() for k, v in state.items() if k not in codes}
-        return cls(codes, codebooks, rest)
+        """Codes and codebooks with everything else of a ``state_dict`` as the rest, copied.
+
+        Raises:
+            ValueError: an entry is no tensor of numbers (named).
+        """
+        ties = shared(state, codes)
+        codes = {k: v for k, v in codes.items() if k not in ties}
+        known = codes.keys() | ties.keys()
+        rest = {k: v.detach().cpu().clone() for k, v in state.items() if k not in known}
+        return cls(codes, {k: codebooks[k] for k in codes}, rest, ties)
+
+
+def shared(state: Mapping[str, Tensor], first: Collection[str] = ()) -> dict[str, str]:
+    """The entries of a ``state_dict`` that are the same memory as another: name → that name.
+
+    Args:
+        state: a ``state_dict``.
+        first: names that others are tied to; else it is the first name of each tensor.
+
+    Raises:
+        ValueError: an entry is no tensor of numbers in memory (named).
+    """
+    owners: dict[tuple[object, ...], str] = {}
+    ties: dict[str, str] = {}
+    for name in sorted(state, key=lambda name: name not in first):
+        tensor = state[name]
+        if not isinstance(tensor, Tensor) or tensor.layout != torch.strided or tensor.is_meta:
+            kind = (
+                f"{tensor.layout}, {tensor.device}" if isinstance(tensor, Tensor) else "no tensor"
+            )
+            raise ValueError(
+                f"state[{name!r}] is a {type(tensor).__name__} ({kind}), must be a dense tensor "
+                "with numbers in memory; leave it out or make it one"
+            )
+        if tensor.numel():
+            memory = tensor.data_ptr(), tensor.device, tensor.dtype, tensor.shape, tensor.stride()
+            owner = owners.setdefault(memory, name)
+            ties |= {name: owner} if owner != name else {}
+    return ties
 
 
 def _positions(weight: Tensor, codebook: Tensor) -> Tensor:
@@ -141,10 +203,11 @@ def _positions(weight: Tensor, codebook: Tensor) -> Tensor:
 def _check(name: str, codes: Tensor, codebook: Tensor) -> None:
     if codes.dtype != torch.int32:
         raise ValueError(f"codes[{name!r}] has type {codes.dtype}, must be torch.int32")
-    if codebook.dtype != torch.float32 or codebook.dim() != 1 or len(codebook) == 0:
+    if codebook.dtype not in FLOATS or codebook.dim() != 1 or len(codebook) == 0:
         raise ValueError(
             f"codebooks[{name!r}] has type {codebook.dtype} and shape {tuple(codebook.shape)}, "
-            "must be torch.float32 with one dimension and at least one entry"
+            "must be float32, float16, bfloat16 or float64 of one dimension, with at least one "
+            "entry"
         )
     if not bool(torch.isfinite(codebook).all()) or codebook[0] != 0:
         raise ValueError(f"codebooks[{name!r}] must be finite and start with 0.0")

@@ -15,7 +15,7 @@ from torch.nn.utils import parametrize
 
 from nnc.priors.mixture import GaussianMixturePrior, Mixture
 from nnc.pruning.quantised import Quantised
-from nnc.weights import make_plain, plain_state, prunable_weights, unwrapped
+from nnc.weights import make_plain, plain_name, plain_state, prunable_weights, unwrapped
 
 Rule = Literal["responsibility", "likelihood"]
 _PIECE = 2**18  # weights scored at a time: 17 components in float64 take 36 MB
@@ -143,11 +143,16 @@ def quantise(
     for (name, weight), scale in zip(weights.items(), learnt, strict=True):
         scale *= units[name] if units else 1.0
         try:
-            owners = assign(weight.detach() / scale, mixture, by)
+            owners = assign(_wide(weight) / scale, mixture, by)
         except ValueError as error:
             raise ValueError(f"{name}: {error}") from None
-        codes[name], codebooks[name] = _compact(owners, (scale * mixture.means).float())
+        codes[name], codebooks[name] = _compact(owners, (scale * mixture.means).to(weight.dtype))
     return Quantised.beside(plain_state(model), codes, codebooks)
+
+
+def _wide(weight: Tensor) -> Tensor:
+    """The numbers of a weight, in float32 at least."""
+    return weight.detach().to(torch.promote_types(weight.dtype, torch.float32))
 
 
 def _compact(owners: Tensor, codebook: Tensor) -> tuple[Tensor, Tensor]:
@@ -208,14 +213,20 @@ def freeze(model: nn.Module, quantised: Quantised) -> nn.Module:
         raise ValueError(
             "quantised has only zeros, so nothing is left to train; weaken the prior (tau, pi_0)"
         )
-    make_plain(quantised.load_into(model))
-    for name, codes in quantised.codes.items():
-        module, attribute = _owner(unwrapped(model), name)
-        weight = getattr(module, attribute)
-        # A copy: training must not reach into the value that was passed in.
-        entries = quantised.codebooks[name][1:].to(weight.device, weight.dtype, copy=True)
-        setattr(module, attribute, nn.Parameter(entries))
-        codebook = _Codebook(codes.to(weight.device))
+    quantised.load_into(model)
+    tied = {name: owner for name, owner in quantised.ties.items() if owner in quantised.codes}
+    places = {name: _owner(model, name) for name in quantised.codes.keys() | tied.keys()}
+    entries: dict[str, nn.Parameter] = {}
+    for name, (module, attribute) in sorted(places.items(), key=lambda place: place[0] in tied):
+        if parametrize.is_parametrized(module, attribute):
+            continue  # a module in two places
+        owner, weight = tied.get(name, name), getattr(module, attribute)
+        if owner == name:
+            # A copy: training must not reach into the value that was passed in.
+            book = quantised.codebooks[name][1:].to(weight.device, weight.dtype, copy=True)
+            entries[name] = nn.Parameter(book)
+        setattr(module, attribute, entries[owner])
+        codebook = _Codebook(quantised.codes[owner].to(weight.device))
         # unsafe: the parameter (K - 1 entries) has another shape than the weight it stands for.
         parametrize.register_parametrization(module, attribute, codebook, unsafe=True)
     return model
@@ -233,25 +244,20 @@ def unfreeze(model: nn.Module) -> Quantised:
     Raises:
         ValueError: the model is not frozen.
     """
-    frozen = {
-        f"{path}.{attribute}" if path else attribute: (module, attribute)
-        for path, module in unwrapped(model).named_modules()
-        if parametrize.is_parametrized(module)
-        for attribute, steps in module.parametrizations.items()
-        if isinstance(steps[0], _Codebook)
-    }
-    if not frozen:
-        raise ValueError("model is not frozen; call freeze(model, quantised) first")
     codes, codebooks = {}, {}
-    for name, (module, attribute) in frozen.items():
-        steps: Any = module.parametrizations[attribute]
-        entries = steps.original.detach().float().cpu()
-        codes[name] = steps[0].codes.int().cpu()
-        codebooks[name] = torch.cat([torch.zeros(1), entries])
-        parametrize.remove_parametrizations(module, attribute, leave_parametrized=True)
-    return Quantised.beside(model.state_dict(), codes, codebooks)
+    for path, module in unwrapped(model).named_modules():
+        lists: Any = module.parametrizations if parametrize.is_parametrized(module) else {}
+        for attribute, steps in lists.items():
+            if isinstance(steps[0], _Codebook):
+                name = plain_name(path, attribute)
+                entries = steps.original.detach().cpu()
+                codes[name] = steps[0].codes.int().cpu()
+                codebooks[name] = torch.cat([entries.new_zeros(1), entries])
+    if not codes:
+        raise ValueError("model is not frozen; call freeze(model, quantised) first")
+    return Quantised.beside(plain_state(make_plain(model)), codes, codebooks)
 
 
 def _owner(model: nn.Module, name: str) -> tuple[nn.Module, str]:
     path, _, attribute = name.rpartition(".")
-    return model.get_submodule(path), attribute
+    return unwrapped(unwrapped(model).get_submodule(path)), attribute

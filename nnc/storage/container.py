@@ -22,9 +22,10 @@ CODERS: dict[str, ModuleType] = {
     "huffman": huffman,
     "context": context,
 }
-# What an entry's first byte says: 0 for numbers as they are, else the coder of its levels.
-AS_IS = "as is"
-_FORMS = (AS_IS, *CODERS)
+# What an entry's first byte says: 0 for numbers as they are, else the coder of its levels, and
+# last that it is the same tensor as an entry before.
+AS_IS, TIED = "as is", "tied"
+_FORMS = (AS_IS, *CODERS, TIED)
 _REST = 16  # added where a tensor of the rest was coded
 # Types of numbers and their bytes; the place in the list is what the file says.
 TYPES = {
@@ -47,10 +48,11 @@ _MOST_DIMENSIONS = 64
 class Entry:
     """One tensor in the file.
 
-    ``form``: "as is", or the coder's name. ``rest``: whether it belongs to the network's rest.
-    ``kind``: the type of its numbers, and ``stored`` the one they have in the file. ``book``: how
-    many values the codebook has, 0 where there is none. ``numbers``: the bytes of the codebook,
-    or of the whole tensor; ``levels``: the bytes of the coded matrix.
+    ``form``: "as is", "tied", or the coder's name. ``rest``: whether it is one of the network's
+    rest. ``kind``: the type of its numbers, and ``stored`` the one they have in the file.
+    ``book``: how many values the codebook has, 0 where there is none. ``numbers``: the bytes of
+    the codebook, or of the whole tensor; ``levels``: the bytes of the coded matrix. ``same_as``:
+    for "tied" the place of the entry that it is tied to, whose kind and shape are repeated.
     """
 
     name: str
@@ -62,6 +64,7 @@ class Entry:
     book: int
     numbers: bytes
     levels: bytes
+    same_as: int = 0
 
     @property
     def count(self) -> int:
@@ -122,7 +125,7 @@ def read(data: bytes, max_bytes: int) -> File:
     heads: list[tuple[Entry, int, int]] = []
     name, seen, memory, names = b"", set(), 0, 0
     for _ in range(reader.varint()):
-        entry, name, numbers, levels = _read_head(reader, name)
+        entry, name, numbers, levels = _read_head(reader, name, heads)
         if entry.name in seen:
             raise StorageError(f"the name {entry.name!r} occurs twice")
         seen.add(entry.name)
@@ -131,8 +134,8 @@ def read(data: bytes, max_bytes: int) -> File:
         if names > max_bytes:
             raise StorageError(f"the names take more than max_bytes = {max_bytes} bytes")
         # Sizes are bounded in empty tensors too: 0 counts as 1.
-        count = math.prod(max(side, 1) for side in entry.shape)
-        memory += count * (TYPES[entry.kind] if entry.rest else 4)
+        count = math.prod(max(side, 1) for side in entry.shape) * (entry.form != TIED)
+        memory += count * (TYPES[entry.kind] if entry.rest else max(4, TYPES[entry.kind]))
         heads.append((entry, numbers, levels))
     if memory > max_bytes:
         raise StorageError(
@@ -187,6 +190,8 @@ def _shared(one: bytes, other: bytes) -> int:
 
 def _head(entry: Entry, shared: int, suffix: bytes) -> bytes:
     """An entry's head; its name is what it shares with the name before, and the suffix."""
+    if entry.form == TIED:
+        return varint(shared) + _text(suffix) + bytes([len(CODERS) + 1]) + varint(entry.same_as)
     parts = [
         varint(shared),
         _text(suffix),
@@ -200,14 +205,23 @@ def _head(entry: Entry, shared: int, suffix: bytes) -> bytes:
     return b"".join(parts)
 
 
-def _read_head(reader: Reader, before: bytes) -> tuple[Entry, bytes, int, int]:
+def _read_head(
+    reader: Reader, before: bytes, heads: Sequence[tuple[Entry, int, int]]
+) -> tuple[Entry, bytes, int, int]:
     """An entry without its bytes, its name, and the lengths of its two runs of bytes."""
     shared = reader.varint()
     if shared > len(before):
         raise StorageError(f"a name before byte {reader.position} shares more than there is")
     name = before[:shared] + reader.take(reader.varint())
-    form, kinds, dimensions = reader.byte(), reader.byte(), reader.varint()
-    known = form % _REST < len(_FORMS) and form < 2 * _REST
+    try:
+        text = name.decode()
+    except UnicodeDecodeError:
+        raise StorageError(f"a name before byte {reader.position} is not UTF-8") from None
+    form = reader.byte()
+    if form == _FORMS.index(TIED):
+        return _tied(text, reader.varint(), heads), name, 0, 0
+    kinds, dimensions = reader.byte(), reader.varint()
+    known = form % _REST < len(_FORMS) - 1 and form < 2 * _REST
     kind, stored = divmod(kinds, 16)
     if not known or max(kind, stored) >= len(_NAMES) or dimensions > _MOST_DIMENSIONS:
         raise StorageError(f"the tensor before byte {reader.position} is of an unknown kind")
@@ -217,15 +231,17 @@ def _read_head(reader: Reader, before: bytes) -> tuple[Entry, bytes, int, int]:
         book, numbers, levels = (reader.varint() for _ in range(3))
     else:
         numbers, levels = count * TYPES[_NAMES[stored]], 0
-    try:
-        text = name.decode()
-    except UnicodeDecodeError:
-        raise StorageError(f"a name before byte {reader.position} is not UTF-8") from None
     entry = Entry(
         text, shape, _FORMS[form % _REST], form >= _REST or not form % _REST,
         _NAMES[kind], _NAMES[stored], book, b"", b"",
     )  # fmt: skip
     return entry, name, numbers, levels
+
+
+def _tied(name: str, place: int, heads: Sequence[tuple[Entry, int, int]]) -> Entry:
+    if place >= len(heads) or heads[place][0].form == TIED:
+        raise StorageError(f"{name!r} is tied to tensor {place}, which is none with values")
+    return replace(heads[place][0], name=name, form=TIED, same_as=place)
 
 
 def _filled(reader: Reader, entry: Entry, numbers: int, levels: int) -> Entry:

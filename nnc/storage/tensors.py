@@ -19,9 +19,9 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from nnc.pruning.quantised import Quantised
+from nnc.pruning.quantised import FLOATS, Quantised
 from nnc.storage import context
-from nnc.storage.container import AS_IS, CODERS, TYPES, Entry, File
+from nnc.storage.container import AS_IS, CODERS, TIED, TYPES, Entry, File
 from nnc.storage.errors import StorageError
 
 Precision = Literal["float32", "float16"]
@@ -30,6 +30,7 @@ _WORKERS = min(4, os.cpu_count() or 1)  # tensors at a time; compiled loops let 
 _FEW = 256  # distinct values up to which a tensor of the rest is tried with a codebook
 _PLAIN = {name: coder for name, coder in CODERS.items() if coder is not context}
 _WHOLE = ("int8", "int16", "int32", "int64")
+_FLOATS = [str(kind).removeprefix("torch.") for kind in FLOATS]
 
 
 class _Hints:
@@ -69,7 +70,7 @@ def to_entries(quantised: Quantised, precision: Precision, progress: bool) -> li
     heads, jobs = [], []
     with ThreadPoolExecutor(_WORKERS) as pool:
         for name, codes in quantised.codes.items():
-            book = quantised.codebooks[name].detach().cpu().numpy()
+            book = quantised.codebooks[name]
             head, levels, bounds = _levels(name, codes.cpu().numpy(), book, precision)
             heads.append(head)
             jobs.append(
@@ -80,7 +81,11 @@ def to_entries(quantised: Quantised, precision: Precision, progress: bool) -> li
         )
         found = [(head, *job.result()) for head, job in bar]
     entries = [replace(head, form=form, levels=data) for head, form, data in found]
-    return entries + [_of_rest(name, t, precision) for name, t in quantised.rest.items()]
+    entries += [_of_rest(name, t, precision) for name, t in quantised.rest.items()]
+    places = {entry.name: place for place, entry in enumerate(entries)}
+    empty = [replace(entry, form=TIED, numbers=b"", levels=b"") for entry in entries]
+    tied = ((name, places[owner]) for name, owner in quantised.ties.items())
+    return entries + [replace(empty[at], name=name, same_as=at) for name, at in tied]
 
 
 def to_quantised(file: File, progress: bool) -> Quantised:
@@ -93,15 +98,18 @@ def to_quantised(file: File, progress: bool) -> Quantised:
     books: dict[str, Tensor] = {}
     rest: dict[str, Tensor] = {}
     try:
-        for entry, book, numbers in _decoded(file.entries, progress):
+        own = [entry for entry in file.entries if entry.form != TIED]
+        for entry, book, numbers in _decoded(own, progress):
             if entry.form == AS_IS:
-                rest[entry.name] = _tensor(numbers, entry)
+                rest[entry.name] = _tensor(numbers, entry.kind, entry.shape)
             elif entry.rest:
-                rest[entry.name] = _tensor(book[numbers.ravel()], entry)
+                rest[entry.name] = _tensor(book[numbers.ravel()], entry.kind, entry.shape)
             else:
                 codes[entry.name] = torch.from_numpy(numbers.astype(np.int32))
-                books[entry.name] = torch.from_numpy(book)
-        return Quantised(codes, books, rest)
+                books[entry.name] = _tensor(book, entry.kind, book.shape)
+        tied = (entry for entry in file.entries if entry.form == TIED)
+        ties = {entry.name: file.entries[entry.same_as].name for entry in tied}
+        return Quantised(codes, books, rest, ties)
     except StorageError:
         raise
     except ValueError as error:
@@ -122,7 +130,7 @@ def _decoded(
                 book, levels = job.result() if job else _decode(entry, hints.columns(entry))
                 if entry.form != AS_IS and not entry.rest:
                     hints.take(entry, levels)
-                    order, zero = _ascending(book)
+                    order, zero = _ascending(_values(book, entry.kind))
                     levels = order[levels + zero]
                 yield entry, book, levels.reshape(entry.shape)
             except StorageError as error:
@@ -154,7 +162,7 @@ def _inverse(order: np.ndarray) -> np.ndarray:
 
 
 def _levels(
-    name: str, codes: np.ndarray, book: np.ndarray, precision: Precision
+    name: str, codes: np.ndarray, book: Tensor, precision: Precision
 ) -> tuple[Entry, np.ndarray, tuple[int, int]]:
     """The entry of a coded tensor before its matrix is coded, the matrix, and its bounds."""
     if len(book) > MOST_LEVELS:
@@ -163,7 +171,8 @@ def _levels(
     levels = signed_levels(codes, values).reshape(_matrix(codes.shape))
     zero = _ascending(values)[1]
     bounds = (-zero, len(values) - 1 - zero)
-    head = Entry(name, codes.shape, "raw", False, "float32", stored, len(book), numbers, b"")
+    kind = str(book.dtype).removeprefix("torch.")
+    head = Entry(name, codes.shape, "raw", False, kind, stored, len(book), numbers, b"")
     return head, levels, bounds
 
 
@@ -192,9 +201,10 @@ def _decode(entry: Entry, hints: np.ndarray | None) -> tuple[np.ndarray, np.ndar
         raise StorageError(f"a codebook of {entry.book} values, must have 1 to 65,536")
     book, below = _numbers(entry, entry.book), 0
     if not entry.rest:
-        if book.dtype != np.float32 or not np.isfinite(book).all() or book[0] != 0:
-            raise StorageError("the codebook must be float32, finite, and start with 0")
-        below = _ascending(book)[1]
+        values = _values(book, entry.kind)
+        if entry.kind not in _FLOATS or not np.isfinite(values).all() or values[0] != 0:
+            raise StorageError("the codebook must be floating point, finite, and start with 0")
+        below = _ascending(values)[1]
     shape, bounds = _matrix(entry.shape), (-below, entry.book - 1 - below)
     if entry.count == 0 or entry.book == 1:
         return book, np.zeros(shape, dtype=np.int32)
@@ -208,9 +218,7 @@ def _of_rest(name: str, tensor: Tensor, precision: Precision) -> Entry:
     kind = str(tensor.dtype).removeprefix("torch.")
     if kind not in TYPES:
         raise StorageError(f"{name!r} is of type {kind}, must be one of {', '.join(TYPES)}")
-    tensor = tensor.detach().cpu().contiguous()
-    # NumPy has no bfloat16; its bits travel as whole numbers.
-    array = (tensor.view(torch.int16) if kind == "bfloat16" else tensor).numpy()
+    array = _array(tensor)
     stored, array = _narrowed(name, array, kind, precision)
     plain = Entry(name, array.shape, AS_IS, True, kind, stored, 0, array.tobytes(), b"")
     patterns = array.reshape(-1).view(f"u{array.itemsize}")
@@ -249,11 +257,14 @@ def _to_half(name: str, array: np.ndarray) -> np.ndarray:
     return half
 
 
-def _store_book(name: str, book: np.ndarray, precision: Precision) -> tuple[str, bytes, np.ndarray]:
+def _store_book(name: str, tensor: Tensor, precision: Precision) -> tuple[str, bytes, np.ndarray]:
     """The type of a codebook in the file, its bytes, and its values after rounding.
 
-    Evenly spaced values are stored as a scale (float32) and whole numbers.
+    Evenly spaced values of type float32 are stored as a scale (float32) and whole numbers.
     """
+    book, kind = _array(tensor), str(tensor.dtype).removeprefix("torch.")
+    if kind != "float32":
+        return kind, book.tobytes(), _values(book, kind)
     if (even := _evenly_spaced(book)) is not None:
         scale, steps = even
         stored = next(t for t in _WHOLE if np.abs(steps).max(initial=0) <= np.iinfo(t).max)
@@ -311,11 +322,22 @@ def _numpy_type(name: str) -> np.dtype:
     return np.dtype({"bfloat16": "<i2", "bool": "?"}.get(name, name)).newbyteorder("<")
 
 
-def _tensor(numbers: np.ndarray, entry: Entry) -> Tensor:
-    if entry.kind == "bool" and numbers.view(np.uint8).max(initial=0) > 1:
+def _array(tensor: Tensor) -> np.ndarray:
+    """The numbers of a tensor; NumPy has no bfloat16, whose bits travel as whole numbers."""
+    tensor = tensor.detach().cpu().contiguous()
+    return (tensor.view(torch.int16) if tensor.dtype == torch.bfloat16 else tensor).numpy()
+
+
+def _values(numbers: np.ndarray, kind: str) -> np.ndarray:
+    """The values of numbers, which bfloat16 holds as the upper bits of a float32."""
+    return (numbers.astype("<i4") << 16).view("<f4") if kind == "bfloat16" else numbers
+
+
+def _tensor(numbers: np.ndarray, kind: str, shape: tuple[int, ...]) -> Tensor:
+    if kind == "bool" and numbers.view(np.uint8).max(initial=0) > 1:
         raise StorageError("a truth value is neither 0 nor 1")
-    tensor = torch.from_numpy(numbers.reshape(entry.shape).copy())
-    return tensor.view(torch.bfloat16) if entry.kind == "bfloat16" else tensor
+    tensor = torch.from_numpy(numbers.reshape(shape).copy())
+    return tensor.view(torch.bfloat16) if kind == "bfloat16" else tensor
 
 
 def _matrix(shape: Sequence[int]) -> tuple[int, int]:

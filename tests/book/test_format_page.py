@@ -50,6 +50,8 @@ def agrees_in_python(data):
         assert form < 16
         assert numbers == codes.flatten().tolist()
         assert book == expected.codebooks[name].tolist()
+    for name, owner in expected.ties.items():
+        assert found[name] is found[owner]
     for name, tensor in expected.rest.items():
         form, numbers, book, plain = found[name]
         plain = plain if form == 0 else [book[number] for number in numbers]
@@ -66,10 +68,7 @@ def agrees_in_the_page(data):
         console.log(JSON.stringify(Object.fromEntries(found)));
     """)
     expected = loads(data)
-    weights = {name: expected.weight(name) for name in expected.codes}
-    assert found == {
-        name: tensor.flatten().tolist() for name, tensor in (weights | expected.rest).items()
-    }
+    assert found == {k: tensor.flatten().tolist() for k, tensor in expected.state_dict().items()}
 
 
 @pytest.fixture(params=[agrees_in_python, agrees_in_the_page])
@@ -78,7 +77,18 @@ def agrees(request):
     return request.param
 
 
+def typed(kind):
+    """Weights of another type, and two names for each tensor."""
+    one = chain()
+    books = {name: book.to(kind) / 3 for name, book in one.codebooks.items()}
+    ties = {f"{name} again": name for name in (*one.codes, *one.rest)}
+    return nnc.Quantised(one.codes, books, one.rest, ties)
+
+
 NETWORKS = {
+    "half": typed(torch.float16),
+    "brain": typed(torch.bfloat16),
+    "double": typed(torch.float64),
     "chain": chain(),
     "tall": tall(),
     "few": network((9, 31), 3, 0.9),

@@ -58,12 +58,19 @@ def decode(data):
     for _ in range(read.varint()):
         shared = read.varint()
         name = name[:shared] + read.take(read.varint())
-        form, kinds = read.take(2)
+        form = read.take(1)[0]
+        if form == 6:
+            heads.append((name.decode(), form, *heads[read.varint()][:1], None, None, None))
+            continue
+        kinds = read.take(1)[0]
         shape = [read.varint() for _ in range(read.varint())]
         lengths = [read.varint() for _ in range(3)] if form % 16 else None
         heads.append((name.decode(), form, TYPES[kinds // 16], TYPES[kinds % 16], shape, lengths))
     found, before = {}, None
     for name, form, kind, stored, shape, lengths in heads:
+        if form == 6:
+            found[name] = found[kind]
+            continue
         count = math.prod(shape)
         if form == 0:
             numbers = values(read.take(count * SIZES[stored]), stored)

@@ -29,7 +29,7 @@ def chain(seed=0):
 def same(one, other):
     """Equal in every code, entry and number, bit for bit."""
     pairs = [(getattr(one, part), getattr(other, part)) for part in ("codes", "codebooks", "rest")]
-    return all(
+    return one.ties == other.ties and all(
         list(a) == list(b) and all(_bits(a[name]) == _bits(b[name]) for name in a) for a, b in pairs
     )
 

@@ -49,6 +49,32 @@ def test_what_was_packed_can_be_inspected_and_unpacked(tmp_path, capsys):
     assert storage.load(packed).sparsity() == pytest.approx(0.9, abs=1e-3)
 
 
+def test_every_tensor_comes_back_in_its_type_and_shape(tmp_path):
+    torch.manual_seed(0)
+    floats = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
+    state = {f"{kind}": torch.randn(8, 8).to(kind) for kind in floats}
+    state |= {f"flat {kind}": torch.randn(3).to(kind) for kind in floats}
+    state |= {
+        "tiny": torch.randn(3).double() * 1e-40,
+        "whole": torch.arange(6).reshape(2, 3),
+        "yes": torch.tensor([[True, False]]),
+        "none": torch.empty(0, 4),
+        "scalar": torch.tensor(3.5),
+        "no row": torch.empty(3, 0, dtype=torch.float64),
+    }
+    source, packed = (tmp_path / f"a.{kind}" for kind in ("safetensors", "sws"))
+    safetensors.torch.save_file(state, source)
+    assert cli.main(["pack", str(source), str(packed)]) == 0
+    dense = tmp_path / "b.safetensors"
+    assert cli.main(["unpack", str(packed), str(dense)]) == 0
+    found = safetensors.torch.load_file(dense)
+    assert {k: (v.dtype, v.shape) for k, v in found.items()} == {
+        k: (v.dtype, v.shape) for k, v in state.items()
+    }
+    exact = ("whole", "yes", "none", "scalar", "no row", "tiny", "flat torch.bfloat16")
+    assert all(torch.equal(found[name], state[name]) for name in exact)
+
+
 class Evil:
     def __reduce__(self):
         return (print, ("run!",))

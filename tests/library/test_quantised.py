@@ -88,7 +88,7 @@ def test_from_state_dict_names_what_is_missing() -> None:
         ({"w": codes_of([[0]])}, {}, {}, "codebooks has the names"),
         ({"w": codes_of([[0]])}, {"w": torch.zeros(1)}, {"w": torch.ones(1)}, "rest has"),
         ({"w": torch.zeros(1, 1).long()}, {"w": torch.zeros(1)}, {}, "must be torch.int32"),
-        ({"w": codes_of([[0]])}, {"w": torch.zeros(1).double()}, {}, "must be torch.float32"),
+        ({"w": codes_of([[0]])}, {"w": torch.zeros(1).int()}, {}, "must be float32, float16"),
         ({"w": codes_of([[0]])}, {"w": torch.zeros(1, 1)}, {}, "one dimension"),
         ({"w": codes_of([[1]])}, {"w": torch.zeros(1)}, {}, "must lie below"),
     ],
@@ -153,11 +153,26 @@ def test_training_a_frozen_model_leaves_the_passed_value_alone() -> None:
     assert found.rest["bias"].tolist() == [0.0]
 
 
-def test_a_frozen_model_is_not_frozen_again() -> None:
-    found = one_layer([0.0, 1.0], [[1, 0]])
-    model = nnc.freeze(nn.Linear(2, 1), found)
-    with pytest.raises(ValueError, match="does not fit"):
-        nnc.freeze(model, found)
+def test_a_frozen_model_can_be_frozen_again() -> None:
+    model = nnc.freeze(nn.Linear(2, 1), one_layer([0.0, 1.0], [[1, 0]]))
+    nnc.freeze(model, one_layer([0.0, 2.0, 3.0], [[2, 1]]))
+    again = nnc.unfreeze(model)
+    assert again.weight("weight").tolist() == model.weight.tolist() == [[3.0, 2.0]]
+    assert list(again.rest) == ["bias"]
+
+
+def test_a_tied_tensor_is_its_owners() -> None:
+    found = Quantised({"a": codes_of([[1]])}, {"a": torch.tensor([0.0, 2.0])}, {}, {"b": "a"})
+    state = found.state_dict()
+    assert state["a"] is state["b"]
+    assert found.weight("b").tolist() == [[2.0]]
+    assert found.sparsity("b") == 0.0
+    # Counted once.
+    assert found.compression_ratio(4) == 1.0
+    with pytest.raises(ValueError, match="ties has 'b': 'c', must tie a name"):
+        Quantised(found.codes, found.codebooks, {}, {"b": "c"})
+    with pytest.raises(ValueError, match="ties has 'a': 'a', must tie a name"):
+        Quantised(found.codes, found.codebooks, {}, {"a": "a"})
 
 
 def test_layers_may_share_a_codebook_tensor_in_a_file() -> None:

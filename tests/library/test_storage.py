@@ -46,6 +46,57 @@ def test_few_and_many_levels_come_back(levels):
     assert same(loads(dumps(one)), one)
 
 
+@pytest.mark.parametrize("kind", ["float16", "bfloat16", "float64"])
+@pytest.mark.parametrize("precision", ["float32", "float16"])
+@pytest.mark.parametrize("shape", [(), (0, 4), (30, 40)])
+def test_weights_keep_their_type(kind, precision, shape):
+    codes = network(shape, 9).codes
+    book = torch.tensor([0.0, -1.5, 1e-5, 3.0, -2.0, 1.5, 6e-8, -6e-8, 3.0]).to(
+        getattr(torch, kind)
+    )
+    if kind == "float64":
+        book[1:] += 1e-13
+    one = nnc.Quantised(codes, {"layer.weight": book}, {"x": book})
+    again = loads(dumps(one, precision=precision))
+    assert same(again, one)
+    assert again.weight("layer.weight").dtype == book.dtype
+
+
+def test_tied_tensors_are_stored_once_and_tied_again():
+    torch.manual_seed(0)
+    weight, bias = torch.randn(40, 30), torch.randn(30)
+    state = {"a.bias": bias, "a": weight, "b": weight.detach(), "b.bias": bias, "c": weight.T}
+    one = nnc.quantise_kmeans(state, 8)
+    assert (one.ties, list(one.codes)) == ({"b": "a", "b.bias": "a.bias"}, ["a", "c"])
+    once = nnc.quantise_kmeans({k: state[k] for k in ("a.bias", "a", "c")}, 8)
+    assert len(dumps(one)) < len(dumps(once)) + 20
+    again = loads(dumps(one))
+    assert same(again, one)
+    found = again.state_dict()
+    assert found["b"] is found["a"]
+    assert found["b.bias"] is found["a.bias"]
+    assert torch.equal(found["c"], found["a"].T)
+    entries = describe(dumps(one)).entries
+    assert [(e.name, e.form, e.shape, e.size) for e in entries[3:]] == [
+        ("b", "tied", (40, 30), 0),
+        ("b.bias", "tied", (30,), 0),
+    ]
+
+
+def test_a_tied_name_in_a_file_byte_by_byte():
+    """The matrix of the test below under a second name, written out by hand from the page."""
+    body = bytes.fromhex(
+        "535753 01 00 02"  # SWS, version 1, no metadata, two tensors
+        "00 01 77 01 07 02 02 02 02 06 01"  # w, as below
+        "01 01 32 06 00"  # shares one byte, then 2: w2; tied, to tensor 0
+        "0000c03f 00 01 60"
+    )
+    one = loads(sealed(body))
+    assert one.ties == {"w2": "w"}
+    assert one.state_dict()["w2"].tolist() == [[0.0, 1.5], [1.5, 0.0]]
+    assert dumps(one) == sealed(body)
+
+
 def test_more_levels_than_the_format_has_room_for_are_refused():
     with pytest.raises(StorageError, match="has 65537 levels, the format has room for 65,536"):
         dumps(network((2, 2), 65_537))
@@ -294,6 +345,7 @@ def head(name=b"w", form=1, kinds=0, shape=(2, 2), lengths=(2, 8, 1), shared=0):
 
 
 BOOK = struct.pack("<2f", 0.0, 1.0)
+TIE, TIE_2 = b"\0\1v\6", b"\0\1u\6"  # heads of tied tensors, but for the place of the other
 
 
 def file(*parts, count=1, metadata=b""):
@@ -318,6 +370,10 @@ def test_the_files_made_here_are_right_where_nothing_is_wrong():
         (file(head(shared=3), BOOK, b"\x60"), "shares more than there is"),
         (file(head(name=b"\xff"), BOOK, b"\x60"), "is not UTF-8"),
         (file(head(form=9), BOOK, b"\x60"), "of an unknown kind"),
+        (file(head(form=22), BOOK, b"\x60"), "of an unknown kind"),
+        (file(TIE + b"\0", count=1), "'v' is tied to tensor 0, which is none with values"),
+        (file(head(), TIE + b"\0", TIE_2 + b"\1", BOOK, count=3), "'u' is tied to tensor 1, whi"),
+        (file(head(), TIE + b"\2", BOOK, count=2), "'v' is tied to tensor 2"),
         (file(head(kinds=0xF0), BOOK, b"\x60"), "of an unknown kind"),
         (file(head(shape=(1,) * 65), BOOK, b"\x60"), "of an unknown kind"),
         (file(head(), BOOK, b"\x60\x00"), "1 bytes follow the last tensor"),
@@ -331,6 +387,7 @@ def test_the_files_made_here_are_right_where_nothing_is_wrong():
         (file(head(), struct.pack("<2f", 1.0, 0.0), b"\x60"), "finite, and start with 0"),
         (file(head(), struct.pack("<2f", 0, math.nan), b"\x60"), "finite, and start with 0"),
         (file(head(kinds=0x22), BOOK, b"\x60"), "2 numbers of type float64 in 8 bytes"),
+        (file(head(kinds=0x55), BOOK, b"\x60"), "must be floating point, finite"),
         (file(head(kinds=0x08), BOOK, b"\x60"), "float32 cannot be stored as uint8"),
         (file(head(lengths=(2, 8, 2)), BOOK, b"\x60\x00"), "take 1 bytes, not 2"),
         (file(head(form=2), BOOK, b"\x60"), "'w': the matrix ends at byte 1"),

@@ -3,6 +3,7 @@
 const TYPES = ["float32", "float16", "float64", "bfloat16"];
 TYPES.push("int64", "int32", "int16", "int8", "uint8", "bool");
 const SIZES = [4, 2, 8, 2, 8, 4, 2, 1, 1, 1];
+const TIED = 6; // the form of a tensor that is another one
 const MOST_WEIGHTS = 20_000_000; // of a file, before memory is taken
 
 function refuse(why) {
@@ -358,7 +359,14 @@ function headsOf(read) {
     const shared = read.varint();
     if (shared > name.length) refuse("a name shares more than there is");
     name = Uint8Array.from([...name.subarray(0, shared), ...read.take(read.varint())]);
-    const [form, kinds] = [read.byte(), read.byte()];
+    const form = read.byte();
+    if (form === TIED) {
+      const owner = heads[read.varint()];
+      if (!owner || owner.form === TIED) refuse("a tensor is tied to none");
+      heads.push({ name: text.decode(name), form, shape: owner.shape, owner: owner.name });
+      continue;
+    }
+    const kinds = read.byte();
     const [type, stored] = [TYPES[kinds >> 4], TYPES[kinds & 15]];
     if (form % 16 > 5 || form > 21 || form === 16 || !type || !stored) refuse("an unknown form");
     const dimensions = read.varint();
@@ -398,7 +406,8 @@ export function decode(bytes) {
   for (const head of headsOf(read)) {
     const { name, shape } = head;
     if (found.has(name)) refuse("two tensors have one name");
-    const [values, counts] = tensor(read, head, before);
+    const [values, counts] =
+      head.form === TIED ? [found.get(head.owner).values, null] : tensor(read, head, before);
     found.set(name, { shape, values });
     before = counts ?? before;
   }

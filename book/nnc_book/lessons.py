@@ -25,7 +25,7 @@ from nnc.models import LeNet300100
 from nnc.priors import GaussianMixturePrior
 from nnc.pruning import quantise
 from nnc.training import History, evaluate, fit
-from nnc_book.recipes.film import joint_counts
+from nnc_book.frames import joint_counts
 
 SEED = 0
 BATCH = 50

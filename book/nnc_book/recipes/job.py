@@ -19,7 +19,9 @@ from nnc_book import records
 Settings = dict[str, Any]
 Lesson = dict[str, Any]  # what a network learns, by the names of nnc.fit's arguments
 Result = dict[str, Any]  # of a run, by the names that a record uses, and ``images``
+Metrics = dict[str, float]  # accuracies and sparsity as fractions, sizes in bytes
 Histories = dict[str, History]
+Options = dict[str, Any]  # of an optimiser's group or of nnc.fit
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ class Job:
         folder = self.runs / name / self.data.name / f"seed-{seed}"
         return dataclasses.replace(self, build=build, settings=settings, seed=seed, folder=folder)
 
-    def resuming(self, stage: str) -> dict[str, Any]:
+    def resuming(self, stage: str) -> Options:
         """Arguments of ``nnc.fit`` with which a stage that was stopped goes on."""
         return {
             "seed": self.seed,
@@ -68,22 +70,22 @@ class Job:
             "progress": self.progress,
         }
 
-    def scored(self, lesson: Lesson) -> tuple[str, Split]:
-        """What a run is scored on, by name: the test set, or in a search the validation split."""
-        return ("validation", lesson["validation"]) if self.searching else ("test", self.data.test)
+    @property
+    def kind(self) -> str:
+        """What a run is scored on, as metrics are named: test, or in a search validation."""
+        return "validation" if self.searching else "test"
+
+    def scored(self, lesson: Lesson) -> Split:
+        """The images that a run is scored on."""
+        return lesson["validation"] if self.searching else self.data.test
 
     def result(
-        self,
-        lesson: Lesson,
-        metrics: dict[str, float],  # accuracies and sparsity as fractions, sizes in bytes
-        history: Histories,
-        network: Path,
-        *extras: Path,
+        self, lesson: Lesson, metrics: Metrics, history: Histories, network: Path, *extras: Path,
         stored: bool = True,
-    ) -> Result:
-        """What a run came to: a network's file and others, all inside the job's folder.
+    ) -> Result:  # fmt: skip
+        """What a run came to; its files lie in the job's folder.
 
-        A network that is not stored for its size is known by its SHA-256 alone.
+        A network that is too large to be stored is known by its SHA-256 alone.
         """
         images = {use: len(lesson[use]) for use in ("train", "validation")}
         return {
@@ -101,8 +103,7 @@ class Recipe:
     """A recorded experiment.
 
     Args:
-        name: as on the command line.
-        summary: one line.
+        name, summary: as ``nnc-book run --list`` shows them.
         dataset: the default data set.
         build: makes the network, untrained; a stored one is loaded into it.
         settings: the values that the record was made with.

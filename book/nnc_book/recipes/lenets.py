@@ -7,7 +7,6 @@ teacher, as the published figures do.
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 from functools import partial
 
@@ -17,9 +16,9 @@ from torch import nn
 from nnc.data import random_shift
 from nnc.models import LeNet5Caffe, LeNet300100
 from nnc.pruning import SoftWeightSharing, quantise_kmeans
-from nnc.training import Distillation, History, Views, evaluate, fit, teacher_logits
+from nnc.training import Distillation, History, Views, evaluate, teacher_logits
+from nnc_book.frames import Film
 from nnc_book.recipes import stages
-from nnc_book.recipes.film import Film
 from nnc_book.recipes.job import Histories, Job, Lesson, Recipe, Result, Settings, mark
 
 # fmt: off
@@ -91,7 +90,7 @@ def share(job: Job, filmed: bool = False) -> Result:
     s = job.settings
     lesson = learnt(job)
     model, history = dense(job, lesson)
-    trained = copy.deepcopy(model)
+    metrics = {"dense_accuracy": evaluate(model, job.scored(lesson))}
     sharing = SoftWeightSharing(
         model, examples=len(lesson["train"]), steps=stages.steps(lesson, s["cluster_epochs"]),
         tau=s["tau"], prior=stages.mixture(s, model), ramp=s["ramp"], ease=s["ease"],
@@ -105,17 +104,25 @@ def share(job: Job, filmed: bool = False) -> Result:
             history["settle"] = stages.under_prior(job, "settle", lesson, sharing)
     assigned = sharing.quantise(s.get("levels") or None)
     extras = [film.save(job.folder / "film.npz")] if film else []
-    return stages.finish(job, lesson, trained, assigned, history, *extras)
+    shared = stages.rebuilt(job, lesson, assigned)
+    metrics["assigned_accuracy"] = evaluate(shared, job.scored(lesson))
+    network = job.folder / "network.sws"
+    stored, history["frozen"] = stages.train_and_store(job, lesson, assigned, network)
+    return job.result(lesson, metrics | stored, history, network, *extras)
 
 
 def prune(job: Job) -> Result:
     """Train, prune by magnitude, cluster what is left by k-means, train the values, store."""
     lesson = learnt(job)
     model, history = dense(job, lesson)
-    trained = copy.deepcopy(model)
+    metrics = {"dense_accuracy": evaluate(model, job.scored(lesson))}
     history["prune"] = stages.prune_gradually(job, lesson, model)
     assigned = quantise_kmeans(model.state_dict(), job.settings["levels"])
-    return stages.finish(job, lesson, trained, assigned, history)
+    shared = stages.rebuilt(job, lesson, assigned)
+    metrics["assigned_accuracy"] = evaluate(shared, job.scored(lesson))
+    network = job.folder / "network.sws"
+    stored, history["frozen"] = stages.train_and_store(job, lesson, assigned, network)
+    return job.result(lesson, metrics | stored, history, network)
 
 
 def coarsen(job: Job) -> Result:
@@ -126,13 +133,12 @@ def coarsen(job: Job) -> Result:
     """
     lesson, widths = job.lesson(), job.settings["bits"]
     model, history = dense(job, lesson)
-    metrics = {"dense_accuracy": evaluate(model, job.scored(lesson)[1])}
+    metrics = {"dense_accuracy": evaluate(model, job.scored(lesson))}
     for bits in widths:
         coarse = quantise_kmeans(model.state_dict(), 2**bits)
-        trained = stages.train_codebooks(job, lesson, coarse, f"frozen-{bits}")
-        values, history[f"frozen_{bits}"] = trained
-        path = job.folder / f"network-{bits}.sws"
-        found = stages.store_small(job, lesson, values, path)
+        path, stage = job.folder / f"network-{bits}.sws", f"frozen-{bits}"
+        found, frozen = stages.train_and_store(job, lesson, coarse, path, stage)
+        history[f"frozen_{bits}"] = frozen
         metrics = found | metrics | {f"{key}_{bits}": value for key, value in found.items()}
     first = job.folder / f"network-{widths[0]}.sws"
     return job.result(lesson, metrics, history, first, stored=job.seed == 0)
@@ -148,9 +154,9 @@ def teach(job: Job) -> Result:
     """Train and score the teacher; the record keeps its SHA-256 alone."""
     lesson = job.lesson()
     model, history = train_teacher(job)
-    kind, scored = job.scored(lesson)
-    metrics = {f"{kind}_accuracy": evaluate(model, scored), **stages.describe(model)}
+    accuracy = {f"{job.kind}_accuracy": evaluate(model, job.scored(lesson))}
     network = stages.store(model, job.folder)
+    metrics = accuracy | stages.describe(model)
     return job.result(lesson, metrics, {"train": history}, network, stored=False)
 
 
@@ -171,22 +177,17 @@ def learnt(job: Job) -> Lesson:
 def train_teacher(job: Job) -> tuple[nn.Module, History]:
     """LeNet-5 on shifted digits, trained where it is not there yet."""
     s, lesson = job.settings, job.lesson()
-    torch.manual_seed(job.seed)
-    model = job.build()
     lesson["augment"] = lambda images, generator: random_shift(images, s["shift"], generator)
-    options = stages.one_cycle(model, lesson, s["epochs"], s["learning_rate"], s["weight_decay"])
-    return model, fit(model, **lesson, **options, **job.resuming("train"))
+    return stages.train(job, "train", lesson, s["epochs"], s["learning_rate"], s["weight_decay"])
 
 
 def dense(job: Job, lesson: Lesson) -> tuple[nn.Module, Histories]:
     """Step 1, once for all recipes that share its settings, data and seed."""
     s = {key: value for key, value in job.settings.items() if key in DENSE | TAUGHT}
     job = job.beside(f"dense-{job.build.__name__}-{mark(s)}", job.build, s, job.seed)
-    torch.manual_seed(job.seed)
-    model = job.build()
     epochs, rate, decay = (s[f"dense_{key}"] for key in ("epochs", "learning_rate", "weight_decay"))
-    options = stages.one_cycle(model, lesson, epochs, rate, decay)
-    return model, {"dense": fit(model, **lesson, **options, **job.resuming("dense"))}
+    model, history = stages.train(job, "dense", lesson, epochs, rate, decay)
+    return model, {"dense": history}
 
 
 def lenet5() -> LeNet5Caffe:
@@ -219,10 +220,8 @@ _SHORT = {"cluster_epochs": 15, "frozen_epochs": 5}
 _UNSETTLED = _SHORT | {"settle_epochs": 0, "levels": 0, "mixture_learning_rate": 3e-3}
 _TAUS = tuple(_SHORT | {"tau": tau} for tau in (0.03, 0.05, 0.1, 0.2))
 _TAUGHT_TAUS = tuple(_UNSETTLED | {"tau": tau} for tau in (0.07, 0.2, 0.7, 1.7))
-_SPARSITIES = tuple(
-    {"prune_epochs": 15, "frozen_epochs": 5, "target_sparsity": sparsity}
-    for sparsity in (0.96, 0.97, 0.98, 0.99)
-)
+_FEW = {"prune_epochs": 15, "frozen_epochs": 5}
+_SPARSITIES = tuple(_FEW | {"target_sparsity": part} for part in (0.96, 0.97, 0.98, 0.99))
 # fmt: off
 RECIPES = (
     Recipe("lenet5-shifted", "the teacher of the LeNets: LeNet-5 on shifted digits, one run",

@@ -14,11 +14,11 @@ from nnc import storage
 from nnc.data import Split, random_shift
 from nnc.files import save_arrays
 from nnc.models import MLP, count_parameters
-from nnc.training import Batch, Distillation, History, cross_entropy, evaluate, fit, predict
+from nnc.training import Batch, Distillation, History, cross_entropy, evaluate, predict
 from nnc.training.streams import stream
 from nnc_book.controls import best_shift, shuffle_wrong_classes
 from nnc_book.recipes.job import Job, Lesson, Recipe, Result, Settings
-from nnc_book.recipes.stages import answers, fraction, one_cycle, store
+from nnc_book.recipes.stages import answers, fraction, store, train
 
 _WEIGHT_DECAY = 0.01  # AdamW's own, of all networks alike
 
@@ -44,20 +44,15 @@ def train_teacher(job: Job) -> tuple[nn.Module, History, Job]:
     s = {key: job.settings[key] for key in TEACHER}
     job = job.beside("mnist-kd", lambda: MLP(1200, 1200, dropout=s["teacher_dropout"]), s, 0)
     lesson = job.lesson()
-    torch.manual_seed(job.seed)
-    model = job.build()
     lesson["augment"] = lambda images, draws: random_shift(images, s["teacher_shift"], draws)
-    options = one_cycle(model, lesson, s["teacher_epochs"], s["learning_rate"], _WEIGHT_DECAY)
-    return model, fit(model, **lesson, **options, **job.resuming("teacher")), job
+    rate, epochs = s["learning_rate"], s["teacher_epochs"]
+    return *train(job, "teacher", lesson, epochs, rate, _WEIGHT_DECAY), job
 
 
 def train_student(job: Job, name: str, lesson: Lesson) -> tuple[nn.Module, History]:
     """A student of whatever the lesson's loss says."""
     s = job.settings
-    torch.manual_seed(job.seed)
-    model = job.build()
-    options = one_cycle(model, lesson, s["student_epochs"], s["learning_rate"], _WEIGHT_DECAY)
-    return model, fit(model, **lesson, **options, **job.resuming(name))
+    return train(job, name, lesson, s["student_epochs"], s["learning_rate"], _WEIGHT_DECAY)
 
 
 def teach(job: Job) -> Result:
@@ -76,7 +71,7 @@ def teach(job: Job) -> Result:
         "shuffled": Distillation(shuffled, temperature=s["temperature"], alpha=s["alpha"]),
         "distilled": Distillation(said, temperature=s["temperature"], alpha=s["alpha"]),
     }
-    kind, scored = job.scored(lesson)
+    scored = job.scored(lesson)
     spoken = predict(teacher, scored).argmax(dim=1)
     histories = {"teacher": history} if job.seed == 0 else {}
     metrics = {"teacher_accuracy": fraction(spoken == scored.labels)}
@@ -86,7 +81,7 @@ def teach(job: Job) -> Result:
         answered = predict(storage.load(network).load_into(student), scored).argmax(dim=1)
         metrics[f"{name}_accuracy"] = fraction(answered == scored.labels)
         metrics[f"{name}_agreement"] = fraction(answered == spoken)
-    metrics[f"{kind}_accuracy"] = metrics.pop("distilled_accuracy")
+    metrics[f"{job.kind}_accuracy"] = metrics.pop("distilled_accuracy")
     metrics["parameters"] = count_parameters(student)
     metrics["teacher_parameters"] = count_parameters(teacher)
     metrics["file_bytes"] = network.stat().st_size
@@ -115,12 +110,12 @@ def teach_without(job: Job) -> Result:
     moved = missing if len(missing) < len(kept) else kept
     validation = lesson["validation"]
     shift = best_shift(predict(student, validation), validation.labels, moved)
-    kind, scored = job.scored(lesson)
+    scored = job.scored(lesson)
     before, after = predict(student, scored), predict(student, scored)
     after[:, moved] += shift
     chosen = torch.isin(scored.labels, missing)
     metrics = {
-        f"{kind}_accuracy": fraction(after.argmax(dim=1) == scored.labels),
+        f"{job.kind}_accuracy": fraction(after.argmax(dim=1) == scored.labels),
         "uncorrected_accuracy": fraction(before.argmax(dim=1) == scored.labels),
         "shift": shift,
         "teacher_accuracy": evaluate(teacher, scored),

@@ -1,4 +1,4 @@
-"""Running a recipe from its settings to a result file, and checking a record against its data."""
+"""Running a recipe from its settings to a result file, and its trials."""
 
 from __future__ import annotations
 
@@ -22,20 +22,13 @@ SEED = 1000  # of every trial: no recorded run uses it
 
 
 def run(
-    recipe: Recipe,
-    settings: Settings,
-    dataset: Dataset,
-    seed: int,
-    folder: Path,
-    searching: bool = False,
-    progress: bool = True,
-) -> dict[str, Any]:
+    recipe: Recipe, settings: Settings, dataset: Dataset, seed: int, folder: Path,
+    searching: bool = False, progress: bool = True,
+) -> dict[str, Any]:  # fmt: skip
     """Run a recipe and write its result into a folder; a finished run is not run again.
 
     Args:
-        recipe: which.
-        settings: its settings.
-        dataset: the data.
+        recipe, settings, dataset: what to run, how, and on what.
         seed: of initial weights and order.
         folder: for checkpoints and results; a run that was stopped goes on there.
         searching: score on validation images and leave the test set alone: a trial.
@@ -78,12 +71,6 @@ def search(recipe: Recipe, dataset: Dataset, folder: Path, progress: bool = True
 
     Trials see training images alone and are scored on the validation split. A search that was
     stopped goes on where it was.
-
-    Args:
-        recipe: whose trials.
-        dataset: its data set.
-        folder: for the trials.
-        progress: whether to draw progress bars.
 
     Raises:
         ValueError: the recipe has no trials.

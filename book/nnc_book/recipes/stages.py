@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -28,8 +27,8 @@ from nnc.pruning import (
     unfreeze,
 )
 from nnc.training import History, Views, evaluate, fit, teacher_logits
-from nnc_book.recipes.film import Film
-from nnc_book.recipes.job import Histories, Job, Lesson, Result, Settings
+from nnc_book.frames import Film
+from nnc_book.recipes.job import Job, Lesson, Options, Settings
 
 _STATISTICS = 20  # batches of 128 from which batch norm's statistics are taken anew
 
@@ -39,10 +38,12 @@ def steps(lesson: Lesson, epochs: int) -> int:
     return epochs * (len(lesson["train"]) // lesson["batch_size"])
 
 
-def one_cycle(
-    model: nn.Module, lesson: Lesson, epochs: int, learning_rate: float, weight_decay: float
-) -> dict[str, Any]:
-    """Options of ``nnc.fit``: AdamW, its rate up to a peak in a tenth of the steps, then down."""
+def train(
+    job: Job, stage: str, lesson: Lesson, epochs: int, learning_rate: float, weight_decay: float
+) -> tuple[nn.Module, History]:
+    """A new network, by AdamW and one cycle: a tenth of the steps up to the rate, then down."""
+    torch.manual_seed(job.seed)
+    model = job.build()
     # One pass over the weights instead of ten: half the time of a step on a processor.
     optimiser = torch.optim.AdamW(
         model.parameters(), lr=learning_rate, weight_decay=weight_decay, fused=True
@@ -50,12 +51,11 @@ def one_cycle(
     scheduler = torch.optim.lr_scheduler.OneCycleLR(
         optimiser, learning_rate, total_steps=steps(lesson, epochs), pct_start=0.1
     )
-    return {"optimiser": optimiser, "scheduler": scheduler, "epochs": epochs}
+    options: Options = {"optimiser": optimiser, "scheduler": scheduler, "epochs": epochs}
+    return model, fit(model, **lesson, **options, **job.resuming(stage))
 
 
-def cooling(
-    groups: list[dict[str, Any]], lesson: Lesson, epochs: int, over: float
-) -> dict[str, Any]:
+def cooling(groups: list[Options], lesson: Lesson, epochs: int, over: float) -> Options:
     """Options of ``nnc.fit``: Adam; the first group's rate falls to 0 over the last share."""
     optimiser = torch.optim.Adam(groups, fused=True)
     total = steps(lesson, epochs)
@@ -81,11 +81,7 @@ def mixture(s: Settings, model: nn.Module) -> GaussianMixturePrior:
 
 
 def under_prior(
-    job: Job,
-    stage: str,
-    lesson: Lesson,
-    sharing: SoftWeightSharing,
-    film: Film | None = None,
+    job: Job, stage: str, lesson: Lesson, sharing: SoftWeightSharing, film: Film | None = None
 ) -> History:
     """Train network and mixture together for ``<stage>_epochs``."""
     s, model = job.settings, sharing.model
@@ -150,56 +146,34 @@ def prune_to(pruned: list[tuple[nn.Module, str]], sparsity: float) -> float:
     return 1 - sum(float(mask.sum()) for mask in masks) / len(every)
 
 
-def train_codebooks(
-    job: Job, lesson: Lesson, assigned: Quantised, stage: str = "frozen"
-) -> tuple[Quantised, History]:
-    """Train the values, with which weights share one fixed."""
+def train_and_store(
+    job: Job, lesson: Lesson, assigned: Quantised, path: Path, stage: str = "frozen"
+) -> tuple[dict[str, float], History]:
+    """Train the values, with which weights share one fixed; write the network and read it back.
+
+    Returns:
+        ``<kind>_accuracy``, ``sparsity``, ``file_bytes``, ``compression_ratio``, ``levels``; and
+        the history.
+    """
     s, model = job.settings, freeze(job.build(), assigned)
     network = {"params": model.parameters(), "lr": s["frozen_learning_rate"]}
     options = cooling([network], lesson, s["frozen_epochs"], over=1.0)
     history = fit(model, **lesson, **options, **job.resuming(stage))
-    return unfreeze(model), history
-
-
-def store_small(job: Job, lesson: Lesson, trained: Quantised, path: Path) -> dict[str, float]:
-    """Make a network ready for its file, write it, read it back, and say what a record says of it.
-
-    Returns:
-        ``<kind>_accuracy``, ``sparsity``, ``file_bytes``, ``compression_ratio``, ``levels``.
-    """
-    s, model = job.settings, fold_batch_norm(trained.load_into(job.build()))
-    emptied = fold_empty_units(model, as_input(lesson["validation"].images[:64])).state_dict()
-    final = code_rest(Quantised.from_state_dict(emptied, trained.codes), s["rest_levels"])
+    trained = unfreeze(model)
+    plain = fold_batch_norm(trained.load_into(job.build()))
+    plain = fold_empty_units(plain, as_input(lesson["validation"].images[:64]))
+    final = Quantised.from_state_dict(plain.state_dict(), trained.codes)
+    final = code_rest(final, s["rest_levels"])
     storage.save(final, path, precision=s["precision"])
-    kind, scored = job.scored(lesson)
+    stored = storage.load(path).load_into(job.build())
     file_bytes = path.stat().st_size
     return {
-        f"{kind}_accuracy": evaluate(storage.load(path).load_into(job.build()), scored),
+        f"{job.kind}_accuracy": evaluate(stored, job.scored(lesson)),
         "sparsity": final.sparsity(),
         "file_bytes": file_bytes,
         "compression_ratio": final.compression_ratio(file_bytes),
         "levels": max(len(codebook) for codebook in final.codebooks.values()),
-    }
-
-
-def finish(
-    job: Job,
-    lesson: Lesson,
-    dense: nn.Module,
-    assigned: Quantised,
-    history: Histories,
-    *extras: Path,
-) -> Result:
-    """Train the values, store the network, read it back and score it."""
-    trained, frozen = train_codebooks(job, lesson, assigned)
-    _, scored = job.scored(lesson)
-    network = job.folder / "network.sws"
-    metrics = {
-        "dense_accuracy": evaluate(dense, scored),
-        "assigned_accuracy": evaluate(rebuilt(job, lesson, assigned), scored),
-        **store_small(job, lesson, trained, network),
-    }
-    return job.result(lesson, metrics, history | {"frozen": frozen}, network, *extras)
+    }, history
 
 
 def rebuilt(job: Job, lesson: Lesson, quantised: Quantised) -> nn.Module:

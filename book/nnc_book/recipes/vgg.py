@@ -9,7 +9,6 @@ repository that this book follows. Sources: Hinton, Vinyals and Dean (2015); Smi
 
 from __future__ import annotations
 
-import copy
 from functools import partial
 
 import numpy as np
@@ -29,6 +28,7 @@ from nnc.training import (
     History,
     Views,
     cross_entropy,
+    evaluate,
     fit,
     predict,
     teacher_logits,
@@ -98,9 +98,9 @@ def teach(job: Job) -> Result:
     network = job.folder / "network.safetensors"
     state = {name: value.cpu().contiguous() for name, value in model.state_dict().items()}
     atomic_write(network, safetensors.torch.save(state))
-    kind, scored = job.scored(lesson)
-    logits = stages.answers(model, job, scored, kind)
-    metrics = score(logits, scored.labels, kind, job.data.classes) | stages.describe(model)
+    scored = job.scored(lesson)
+    logits = stages.answers(model, job, scored, job.kind)
+    metrics = score(logits, scored.labels, job) | stages.describe(model)
     chosen = instructive(logits, scored.labels)
     kept = save_arrays(
         job.folder / "answers.npz",
@@ -115,8 +115,7 @@ def teach(job: Job) -> Result:
 def learn(job: Job) -> Result:
     """Train a student; where there is no teacher yet, it is trained first."""
     lesson = learnt(job)
-    model, history = train(job, lesson)
-    return finish(job, lesson, model, history)
+    return finish(job, lesson, *train(job, lesson))
 
 
 def learn_as_original(job: Job) -> Result:
@@ -146,25 +145,35 @@ def learn_as_original(job: Job) -> Result:
 def share(job: Job, student: str) -> Result:
     """A recorded student, clustered; its values are trained, stored and scored."""
     s = job.settings
-    lesson, trained = start(job, student)
+    lesson, model = start(job, student)
+    metrics = {"dense_accuracy": evaluate(model, job.scored(lesson))}
     # One mixture for all layers asks for one width.
-    model = rescale(trained, s["deviation"])
+    model = rescale(model, s["deviation"])
     sharing = SoftWeightSharing(
         model, examples=len(lesson["train"]), steps=stages.steps(lesson, s["cluster_epochs"]),
         tau=s["tau"], prior=stages.mixture(s, model), ramp=s["ramp"], ease=s["ease"],
         relief=s["relief"], threshold=s["merge_threshold"], by=s["assign_by"],
     )  # fmt: skip
     history = {"cluster": stages.under_prior(job, "cluster", lesson, sharing)}
-    return stages.finish(job, lesson, trained, sharing.quantise(), history)
+    assigned = sharing.quantise()
+    shared = stages.rebuilt(job, lesson, assigned)
+    metrics["assigned_accuracy"] = evaluate(shared, job.scored(lesson))
+    network = job.folder / "network.sws"
+    stored, history["frozen"] = stages.train_and_store(job, lesson, assigned, network)
+    return job.result(lesson, metrics | stored, history, network)
 
 
 def prune(job: Job, student: str) -> Result:
     """A recorded student, pruned by magnitude; magnitudes are compared as they are."""
-    lesson, trained = start(job, student)
-    model = copy.deepcopy(trained)
+    lesson, model = start(job, student)
+    metrics = {"dense_accuracy": evaluate(model, job.scored(lesson))}
     history = {"prune": stages.prune_gradually(job, lesson, model)}
     assigned = quantise_kmeans(model.state_dict(), job.settings["levels"])
-    return stages.finish(job, lesson, trained, assigned, history)
+    shared = stages.rebuilt(job, lesson, assigned)
+    metrics["assigned_accuracy"] = evaluate(shared, job.scored(lesson))
+    network = job.folder / "network.sws"
+    stored, history["frozen"] = stages.train_and_store(job, lesson, assigned, network)
+    return job.result(lesson, metrics | stored, history, network)
 
 
 def learnt(job: Job) -> Lesson:
@@ -200,12 +209,9 @@ def teacher_of(job: Job) -> tuple[nn.Module, Job]:
 
 def train_teacher(job: Job) -> tuple[nn.Module, History]:
     """The teacher, trained on labels, on fresh crops and mirrors in each step."""
-    crop = job.settings["crop"]
-
-    def augment(images: Tensor, generator: torch.Generator) -> Tensor:
-        return random_flip(random_crop(images, crop, generator), generator)
-
-    return train(job, job.lesson() | {"augment": augment})
+    crop, lesson = job.settings["crop"], job.lesson()
+    lesson["augment"] = lambda images, draws: random_flip(random_crop(images, crop, draws), draws)
+    return train(job, lesson)
 
 
 def train(job: Job, lesson: Lesson) -> tuple[nn.Module, History]:
@@ -229,11 +235,11 @@ def train(job: Job, lesson: Lesson) -> tuple[nn.Module, History]:
 def finish(job: Job, lesson: Lesson, model: nn.Module, history: History) -> Result:
     """Store a student, read it back and score it beside its teacher."""
     network = stages.store(model, job.folder)
-    kind, scored = job.scored(lesson)
+    scored = job.scored(lesson)
     logits = predict(storage.load(network).load_into(job.build()), scored)
-    said = stages.answers(*teacher_of(job), scored, kind).argmax(dim=1)
+    said = stages.answers(*teacher_of(job), scored, job.kind).argmax(dim=1)
     metrics = {
-        **score(logits, scored.labels, kind, job.data.classes),
+        **score(logits, scored.labels, job),
         "teacher_accuracy": stages.fraction(said == scored.labels),
         "agreement": stages.fraction(said == logits.argmax(dim=1)),
         **stages.describe(model),
@@ -245,17 +251,16 @@ def finish(job: Job, lesson: Lesson, model: nn.Module, history: History) -> Resu
     return job.result(lesson, metrics, {"train": history}, network, kept, stored=stored)
 
 
-def score(logits: Tensor, labels: Tensor, kind: str, classes: tuple[str, ...]) -> dict[str, float]:
+def score(logits: Tensor, labels: Tensor, job: Job) -> dict[str, float]:
     """Accuracy, cross-entropy in nats, calibration error, and accuracy class by class."""
     right = logits.argmax(dim=1) == labels
-    of_class = {
-        f"accuracy_{name}": stages.fraction(right[labels == i]) for i, name in enumerate(classes)
-    }
+    of_class = [stages.fraction(right[labels == i]) for i in range(len(job.data.classes))]
+    names = [f"accuracy_{name}" for name in job.data.classes]
     return {
-        f"{kind}_accuracy": stages.fraction(right),
-        f"{kind}_loss": nn.functional.cross_entropy(logits, labels).item(),
+        f"{job.kind}_accuracy": stages.fraction(right),
+        f"{job.kind}_loss": nn.functional.cross_entropy(logits, labels).item(),
         "calibration_error": reliability(logits, labels).error(),
-        **of_class,
+        **dict(zip(names, of_class, strict=True)),
     }
 
 

@@ -170,6 +170,9 @@ def add_trials(folder: Path) -> tuple[str, int]:
         raise ValueError(f"{folder} has no finished trial, must be what nnc-book search wrote")
     found = [json.loads(file.read_text()) for file in files]
     first = found[0]
+    for file, trial in zip(files, found, strict=True):
+        if any(trial[key] != first[key] for key in ("recipe", "dataset")):
+            raise ValueError(f"{file} is of another recipe or data set than {files[0]}; move it")
     differ = [
         key
         for key, value in first["settings"].items()

@@ -181,6 +181,8 @@ def test_one_lever_is_moved(tmp_path):
     few = {"cluster_epochs": 1, "dense_epochs": 1}
     done = train("lenet300-levers", tmp_path / "run", lever="settled", **few)
     assert len(done["history"]["settle"]) == lenets.LEVERS["settled"]["settle_epochs"]
+    with pytest.raises(ValueError, match="lever is 'crowbar', must be one of as recorded"):
+        train("lenet300-levers", tmp_path / "other", lever="crowbar")
 
 
 def test_a_search_keeps_what_differs_between_its_trials(monkeypatch, tmp_path, capsys):

@@ -146,8 +146,10 @@ def coarsen(job: Job) -> Result:
 
 def pull(job: Job) -> Result:
     """What one setting of soft weight-sharing buys: the recipe with one of its levers moved."""
-    moved = job.settings | LEVERS[job.settings["lever"]]
-    return share(dataclasses.replace(job, settings=moved))
+    lever = job.settings["lever"]
+    if lever not in LEVERS:
+        raise ValueError(f"lever is {lever!r}, must be one of {', '.join(LEVERS)}")
+    return share(dataclasses.replace(job, settings=job.settings | LEVERS[lever]))
 
 
 def teach(job: Job) -> Result:

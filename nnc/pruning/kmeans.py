@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from nnc.pruning.quantised import Quantised, shared
+from nnc.pruning.quantised import FLOATS, Quantised, shared
 
 ROUNDS = 50  # at most; one-dimensional clusters settle sooner
 
@@ -21,7 +21,7 @@ def kmeans(values: Tensor, levels: int) -> tuple[Tensor, Tensor]:
     Source: Han, Mao and Dally, "Deep Compression" (2015), section 3.
 
     Args:
-        values: floating point, any shape, finite.
+        values: float32, float16, bfloat16 or float64, any shape, finite.
         levels: entries of the codebook at most, zero among them; at least 1.
 
     Returns:
@@ -33,7 +33,7 @@ def kmeans(values: Tensor, levels: int) -> tuple[Tensor, Tensor]:
     """
     if not isinstance(levels, int) or levels < 1:
         raise ValueError(f"levels is {levels}, must be a whole number of at least 1")
-    flat = values.detach().cpu().double().flatten()
+    flat = _checked(values).detach().cpu().double().flatten()
     if not bool(torch.isfinite(flat).all()):
         raise ValueError("values has numbers that are NaN or infinite, must be finite")
     entries = _settled(flat, levels)
@@ -106,9 +106,15 @@ def code_rest(quantised: Quantised, levels: int) -> Quantised:
     )
 
 
+def _checked(values: Tensor) -> Tensor:
+    if values.dtype not in FLOATS:
+        raise ValueError(f"values has type {values.dtype}, must be one of {FLOATS}; convert it")
+    return values
+
+
 def _pruned(weight: Tensor, share: float) -> Tensor:
     """A copy with the smallest weights zero: exactly ``floor(share n)`` of them, ties by order."""
-    pruned = weight.detach().cpu().clone().flatten()
+    pruned = _checked(weight).detach().cpu().clone().flatten()
     smallest = pruned.abs().argsort(stable=True)[: int(share * len(pruned))]
     pruned[smallest] = 0
     return pruned.reshape(weight.shape)

@@ -1,12 +1,18 @@
+import math
 import pickle
+import warnings
 
 import pytest
 import safetensors.torch
 import torch
+from torch import nn
+from torch.nn import utils
 
 from nnc import cli, storage
 from nnc.models import mini_vgg
 from nnc.pruning.kmeans import quantise_kmeans
+from nnc.storage import packing
+from nnc.storage.packing import pack, unpack
 
 
 @pytest.fixture
@@ -75,12 +81,93 @@ def test_every_tensor_comes_back_in_its_type_and_shape(tmp_path):
     assert all(torch.equal(found[name], state[name]) for name in exact)
 
 
+def packed(tmp_path, state):
+    torch.save(state, tmp_path / "net.pt")
+    found = pack(tmp_path / "net.pt", 8, 0.0)
+    storage.save(found, tmp_path / "net.sws")
+    return storage.load(tmp_path / "net.sws")
+
+
+def test_prefixes_of_wrappers_are_taken_off(tmp_path):
+    model = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 2))
+    for wrapped in (
+        torch.compile(model, backend="eager"),
+        nn.DataParallel(model),
+        nn.DataParallel(torch.compile(nn.DataParallel(model), backend="eager")),
+    ):
+        found = packed(tmp_path, wrapped.state_dict())
+        assert list(found.codes) == ["0.weight", "1.weight"]
+        assert found.load_into(wrapped) is wrapped
+        assert torch.equal(model[0].weight, found.weight("0.weight"))
+    # A name that only begins so in places is a name.
+    state = {"module.w": torch.ones(2, 2), "w": torch.ones(2, 2)}
+    assert list(packed(tmp_path, state).codes) == ["module.w", "w"]
+
+
+def test_masked_weights_are_packed_as_they_act(tmp_path):
+    torch.manual_seed(0)
+    layer = nn.Linear(20, 10)
+    model = nn.Sequential(layer, nn.ReLU(), nn.Linear(10, 20), layer)
+    utils.prune.l1_unstructured(layer, "weight", 0.8)
+    found = packed(tmp_path, model.state_dict())
+    assert found.sparsity("0.weight") == 0.8
+    assert found.ties == {"3.weight": "0.weight", "3.bias": "0.bias"}
+    found.load_into(model)
+    assert model[3] is model[0]
+    assert torch.equal(model[0].weight, found.weight("3.weight"))
+
+
+def test_ties_go_through_both_formats(tmp_path):
+    torch.manual_seed(0)
+    weight = torch.randn(20, 30)
+    found = packed(tmp_path, {"a": weight, "b": weight, "c": torch.randn(2, 2)})
+    assert found.ties == {"b": "a"}
+    dense = tmp_path / "net.safetensors"
+    unpack(tmp_path / "net.sws", dense)
+    state = safetensors.torch.load_file(dense)
+    assert torch.equal(state["a"], state["b"])
+    assert pack(dense, 8, 0.0).ties == {"b": "a"}
+    # As Hugging Face's save_model keeps it, under one name.
+    safetensors.torch.save_file({"a": weight}, dense, {"b": "a", "format": "pt"})
+    assert pack(dense, 8, 0.0).ties == {"b": "a"}
+    # What the metadata say is not believed of tensors that differ.
+    safetensors.torch.save_file({"a": weight, "b": weight + 1}, dense, {"b": "a"})
+    assert pack(dense, 8, 0.0).ties == {}
+
+
+def test_many_names_for_a_large_tensor_are_not_written_out(tmp_path, monkeypatch):
+    monkeypatch.setattr(packing, "_MOST_BYTES", 3000)
+    weight = torch.ones(20, 30)
+    packed(tmp_path, {"a": weight, "b": weight})
+    with pytest.raises(ValueError, match="takes 4800 bytes with ties undone, allowed are 3000"):
+        unpack(tmp_path / "net.sws", tmp_path / "net.safetensors")
+
+
 class Evil:
     def __reduce__(self):
         return (print, ("run!",))
 
 
 EVIL = pickle.dumps(Evil(), protocol=2)
+NORM_ERROR = "is of a weight that a parametrisation computes"
+MASK_OF_ANOTHER = {"w_orig": torch.ones(2, 2), "w_mask": torch.ones(2)}
+TWO_NAMES = {"w": torch.ones(2, 2), "_orig_mod.w": torch.ones(2, 2)}
+EIGHT_BITS = torch.ones(2, 2).to(torch.float8_e4m3fn)
+
+
+def made(change):
+    model = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 2))
+    change(model[0])
+    return model.state_dict()
+
+
+def old(change):
+    def changed(layer):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)
+            change(layer)
+
+    return changed
 
 
 @pytest.mark.parametrize(
@@ -91,7 +178,26 @@ EVIL = pickle.dumps(Evil(), protocol=2)
             [],
             "cannot be read as weights",
         ),
-        (lambda p: p.write_bytes(b"junk"), [], "cannot be read as weights"),
+        (lambda p: p.write_bytes(b"junk"), [], "cannot be read as weights (it begins with b'ju'"),
+        (lambda p: p.write_bytes(b""), [], "cannot be read as weights (it begins with b''"),
+        (lambda p: p.write_bytes(b"PK\3\4junk"), [], "cannot be read as weights ("),
+        (lambda p: torch.save(torch.nn.Linear(2, 2), p), [], "holds more than tensors: objects"),
+        (lambda p: torch.save({"w": torch.ones(2, 2), "n": 3}, p), [], "('n' is a int), must map"),
+        (lambda p: torch.save(made(utils.parametrizations.weight_norm), p), [], NORM_ERROR),
+        (lambda p: torch.save(made(utils.parametrizations.orthogonal), p), [], NORM_ERROR),
+        (lambda p: torch.save(made(utils.parametrizations.spectral_norm), p), [], NORM_ERROR),
+        (lambda p: torch.save(made(old(utils.weight_norm)), p), [], "0.weight_g' is of a weight"),
+        (lambda p: torch.save(made(old(utils.spectral_norm)), p), [], "0.weight_orig' is of a wei"),
+        (lambda p: torch.save(MASK_OF_ANOTHER, p), [], "'w_mask' has shape (2,), must have its"),
+        (lambda p: torch.save(TWO_NAMES, p), [], "two tensors are 'w' without wrappers' prefixes"),
+        (lambda p: torch.save({"w": torch.ones(2, 2).to_sparse()}, p), [], "state['w'] is a Tenso"),
+        (lambda p: torch.save({"w": torch.full((2, 2), math.nan)}, p), [], "w: values has numbers"),
+        (lambda p: torch.save({"w": torch.ones(2, 2) * 1e6}, p), [], "choose precision 'float32'"),
+        (
+            lambda p: torch.save({"w": EIGHT_BITS}, p),
+            [],
+            "w: values has type torch.float8_e4m3fn, must be one of (torch.float32",
+        ),
         (lambda p: torch.save([1, 2], p), [], "holds no state_dict"),
         (lambda p: torch.save({}, p), [], "holds no state_dict"),
         (lambda p: torch.save({"w": torch.ones(3)}, p), [], "at least one weight tensor"),

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import os
 import pickle
 import struct
 import tempfile
 import zipfile
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 # What torch.load raises for bytes that make no sense, itself and in what it calls.
 UNREADABLE = (
@@ -59,24 +55,6 @@ def atomic_write(path: Path | str, data: bytes) -> None:
             ) from None
         raise
     _sync_folder(path.parent)
-
-
-def save_arrays(path: Path, **arrays: Any) -> Path:
-    """Write NumPy arrays by name into one compressed file, whole or not at all; returns the path.
-
-    The same arrays give the same bytes.
-    """
-    buffer = io.BytesIO()
-    # No allow_pickle here: before numpy 2.1 it would be stored as one more array.
-    np.savez_compressed(buffer, **arrays)
-    atomic_write(path, buffer.getvalue())
-    return path
-
-
-def read_arrays(path: Path) -> dict[str, np.ndarray]:
-    """Read what :func:`save_arrays` wrote."""
-    with np.load(path, allow_pickle=False) as stored:
-        return dict(stored)
 
 
 def _umask() -> int:

@@ -26,13 +26,7 @@ class LeNet300100(nn.Module):
         self.fc3 = nn.Linear(100, 10)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits of a batch.
-
-        Args:
-            images: floating point, N × 1 × 28 × 28, pixels in [0, 1].
-
-        Returns:
-            Logits, N × 10.
+        """Logits, N × 10, of images, floating point, N × 1 × 28 × 28, pixels in [0, 1].
 
         Raises:
             ValueError: the images have another shape or an integer type.
@@ -60,13 +54,7 @@ class LeNet5Caffe(nn.Module):
         self.fc2 = nn.Linear(500, 10)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits of a batch.
-
-        Args:
-            images: floating point, N × 1 × 28 × 28, pixels in [0, 1].
-
-        Returns:
-            Logits, N × 10.
+        """Logits, N × 10, of images, floating point, N × 1 × 28 × 28, pixels in [0, 1].
 
         Raises:
             ValueError: the images have another shape or an integer type.
@@ -97,13 +85,7 @@ class MLP(nn.Module):
         self.dropout = dropout
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits of a batch.
-
-        Args:
-            images: floating point, N × 1 × 28 × 28, pixels in [0, 1].
-
-        Returns:
-            Logits, N × 10.
+        """Logits, N × 10, of images, floating point, N × 1 × 28 × 28, pixels in [0, 1].
 
         Raises:
             ValueError: the images have another shape or an integer type.
@@ -173,13 +155,7 @@ class VGG(nn.Module):
         self.classifier = nn.Linear(channels, 10)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits of a batch.
-
-        Args:
-            images: floating point, N × 3 × 32 × 32, pixels in [0, 1]; brought to [-1, 1] here.
-
-        Returns:
-            Logits, N × 10.
+        """Logits, N × 10, of images, floating point, N × 3 × 32 × 32, pixels in [0, 1].
 
         Raises:
             ValueError: the images have another shape or an integer type.

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from nnc import prunable_weights
-from nnc.files import read_arrays, save_arrays
 from nnc.priors import GaussianMixturePrior
+from nnc_book.arrays import read_arrays, save_arrays
 
 LIMIT = 1.0  # weights are counted between ± this; what lies outside counts in the last bin
 BINS = 200

@@ -1,7 +1,8 @@
 """Augmentation of whole batches at once; every function draws from the generator it is given.
 
-A batch is N × C × H × W of any type, usually uint8, and N may be 0. The generator is a CPU one
-whatever the device of the images, so the same seed draws the same places everywhere.
+A batch is N × C × H × W of any type, usually uint8, and N may be 0; it comes back in its shape and
+type. The generator is a CPU one whatever the device of the images, so the same seed draws the same
+places everywhere. Images that are no batch, or a number out of range, are a ValueError.
 """
 
 from __future__ import annotations
@@ -18,12 +19,6 @@ def random_crop(images: Tensor, padding: int, generator: torch.Generator) -> Ten
         images: N × C × H × W.
         padding: pixels on every side, at least 0 and below H and W.
         generator: draws N vertical offsets, then N horizontal ones, from 0 to twice the padding.
-
-    Returns:
-        Images of the same shape and type.
-
-    Raises:
-        ValueError: the images are not a batch, or the padding is out of range.
     """
     _check(images, "padding", padding)
     height, width = images.shape[-2:]
@@ -40,12 +35,6 @@ def random_shift(images: Tensor, pixels: int, generator: torch.Generator) -> Ten
         pixels: the largest shift, at least 0 and below H and W.
         generator: draws N vertical offsets, then N horizontal ones, from 0 to twice ``pixels``;
             at ``pixels`` an image stays where it is, below it moves down or right.
-
-    Returns:
-        Images of the same shape and type.
-
-    Raises:
-        ValueError: the images are not a batch, or the shift is out of range.
     """
     _check(images, "pixels", pixels)
     height, width = images.shape[-2:]
@@ -60,12 +49,6 @@ def random_flip(images: Tensor, generator: torch.Generator) -> Tensor:
     Args:
         images: N × C × H × W.
         generator: draws N numbers in [0, 1); an image below 0.5 is mirrored.
-
-    Returns:
-        Images of the same shape and type.
-
-    Raises:
-        ValueError: the images are not a batch.
     """
     _check_batch(images)
     count, _, height, width = images.shape

@@ -27,11 +27,7 @@ Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 
 
 def read_npz(path: Path) -> Labelled:
-    """Pixels and labels of a NumPy archive: ``images`` (uint8, N × H × W) and ``labels`` (uint8).
-
-    Raises:
-        ValueError: the file is damaged.
-    """
+    """Pixels and labels of a NumPy archive: ``images``, uint8, N × H × W, and ``labels``, uint8."""
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             pixels, labels = arrays["images"], arrays["labels"]
@@ -47,16 +43,10 @@ def plain_or_zipped(path: Path) -> Path | None:
 
 
 def read_idx(folder: Path, part: str, classes: int) -> Labelled:
-    """Pixels and labels of one part of a data set in the format of MNIST.
+    """Pixels and labels of one part, ``"train"`` or ``"t10k"``, in the format of MNIST.
 
-    Args:
-        folder: holds ``<part>-images-idx3-ubyte`` and ``<part>-labels-idx1-ubyte``, either as
-            they are or with gzip.
-        part: ``"train"`` or ``"t10k"``.
-        classes: how many there are.
-
-    Raises:
-        ValueError: a file is missing or damaged.
+    The folder holds ``<part>-images-idx3-ubyte`` and ``<part>-labels-idx1-ubyte``, either as they
+    are or with gzip.
     """
     pixels, images_file = _read_idx_file(folder / f"{part}-images-idx3-ubyte", 3)
     labels, labels_file = _read_idx_file(folder / f"{part}-labels-idx1-ubyte", 1)
@@ -89,11 +79,7 @@ def _read_idx_file(path: Path, dimensions: int) -> tuple[Tensor, Path]:
 def read_cifar10(folder: Path) -> tuple[tuple[str, ...], Labelled, Labelled]:
     """Class names, training and test part of the original CIFAR-10, through torchvision.
 
-    Args:
-        folder: ``cifar-10-batches-py`` with its seven files.
-
-    Raises:
-        ValueError: a file is not the original, to the bit.
+    The folder is ``cifar-10-batches-py``, its seven files the original ones to the bit.
     """
     from torchvision.datasets import CIFAR10
     from torchvision.datasets.utils import check_integrity
@@ -223,9 +209,10 @@ def _pixels(path: Path) -> Pixels:
     try:
         with Image.open(path) as image:
             mode, pixels = image.mode, np.asarray(image)
-    except (OSError, EOFError, ValueError, SyntaxError, struct.error, zlib.error) as error:
-        raise _damaged(path, error) from None
-    except Image.DecompressionBombError as error:
+    except (
+        *(OSError, EOFError, ValueError, SyntaxError, struct.error, zlib.error),
+        Image.DecompressionBombError,
+    ) as error:
         raise _damaged(path, error) from None
     if mode not in ("L", "RGB"):
         raise ValueError(f"{path} has Pillow's mode {mode}, must be grey (L) or RGB; convert it")

@@ -28,18 +28,8 @@ AS_IS, TIED = "as is", "tied"
 _FORMS = (AS_IS, *CODERS, TIED)
 _REST = 16  # added where a tensor of the rest was coded
 # Types of numbers and their bytes; the place in the list is what the file says.
-TYPES = {
-    "float32": 4,
-    "float16": 2,
-    "float64": 8,
-    "bfloat16": 2,
-    "int64": 8,
-    "int32": 4,
-    "int16": 2,
-    "int8": 1,
-    "uint8": 1,
-    "bool": 1,
-}
+TYPES = {"float32": 4, "float16": 2, "float64": 8, "bfloat16": 2, "int64": 8, "int32": 4}
+TYPES |= {"int16": 2, "int8": 1, "uint8": 1, "bool": 1}
 _NAMES = tuple(TYPES)
 _MOST_DIMENSIONS = 64
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nnc import data
-from nnc.files import read_arrays
+from nnc_book.arrays import read_arrays
 from nnc_book.controls import best_shift, shuffle_wrong_classes
 from nnc_book.recipes import get, mnist_kd
 from nnc_book.recipes.running import run

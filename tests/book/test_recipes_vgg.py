@@ -8,9 +8,9 @@ import torch
 
 from nnc import models, storage, training
 from nnc.data.sets import Dataset, Split
-from nnc.files import read_arrays
 from nnc.pruning import Quantised
 from nnc_book import records
+from nnc_book.arrays import read_arrays
 from nnc_book.recipes import get, stages, vgg
 from nnc_book.recipes.job import Job
 from nnc_book.recipes.running import run

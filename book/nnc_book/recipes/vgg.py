@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from nnc import storage
 from nnc.data import random_crop, random_flip, split_validation
-from nnc.files import atomic_write, save_arrays
+from nnc.files import atomic_write
 from nnc.losses import soft_targets
 from nnc.models import mini_vgg, vgg13
 from nnc.pruning import SoftWeightSharing, quantise_kmeans, rescale
@@ -33,6 +33,7 @@ from nnc.training import (
     predict,
     teacher_logits,
 )
+from nnc_book.arrays import save_arrays
 from nnc_book.calibration import instructive, reliability
 from nnc_book.recipes import stages
 from nnc_book.recipes.job import Job, Lesson, Recipe, Result, Settings

@@ -34,9 +34,10 @@ from typing import Any
 import numpy as np
 
 from nnc import storage
-from nnc.files import atomic_write, read_arrays
+from nnc.files import atomic_write
 from nnc.hints import did_you_mean
 from nnc.pruning import Quantised
+from nnc_book.arrays import read_arrays
 
 FOLDER = Path(str(files("nnc_book.records")))
 RESULT = "result.json"  # what a run leaves in its folder

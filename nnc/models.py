@@ -221,6 +221,24 @@ def count_operations(model: nn.Module) -> int:
     return counter.get_total_flops() // 2  # a multiplication and an addition each
 
 
+def answer(model: nn.Module, images: Tensor) -> Tensor:
+    """``model(images)``.
+
+    Raises:
+        ValueError: the model cannot take images of this shape or type.
+    """
+    try:
+        return model(images)
+    except RuntimeError as error:
+        if isinstance(error, torch.OutOfMemoryError):
+            raise
+        reason = next(iter(str(error).splitlines()), "no reason given")
+        raise ValueError(
+            f"images has shape {tuple(images.shape)} and type {images.dtype}, which model "
+            f"{type(model).__name__} cannot take ({reason}); model(images) says where"
+        ) from None
+
+
 def _check_images(images: Tensor, expected: tuple[int, ...]) -> None:
     """Refuse what the first layer could only answer with a matrix-size traceback."""
     shape = tuple(images.shape)

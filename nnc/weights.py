@@ -9,7 +9,7 @@ plain network would have, and a weight that is used in several places occurs onc
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import torch
@@ -58,7 +58,7 @@ def prunable_weights(model: nn.Module) -> dict[str, Tensor]:
     weights = {
         name: weight
         for name, weight in found.items()
-        if weight.dim() >= 2 and weight.is_floating_point()
+        if weight.dim() >= 2 and weight.is_floating_point() and weight.numel()
     }
     if not weights:
         raise ValueError(
@@ -79,19 +79,16 @@ def plain_state(model: nn.Module) -> dict[str, Tensor]:
     model = unwrapped(model)
     once = {module: _computed(module) for _, module in _modules(model)}
     computed = {
-        plain_name(path, name): weight.detach()
+        plain_name(path, name): made.weight.detach()
         for path, module in _modules(model, twice=True)
-        for name, weight in once[module].items()
+        for name, made in once[module].items()
     }
     left = {name + ending: name for name in computed for ending in _LEFT}
     state: dict[str, Tensor] = {}
     for key, tensor in model.state_dict().items():
         key = _clean(key)
         name = left.get(key) or _parametrised(key)
-        if name in computed:
-            state[name] = computed[name]
-        else:
-            state[key] = tensor
+        state |= {name: computed[name]} if name in computed else {key: tensor}
     return state
 
 
@@ -102,19 +99,25 @@ def make_plain(model: nn.Module) -> nn.Module:
         ValueError: a masked or parametrised weight is tied to another tensor, so that the two
             would become one (named).
     """
-    found = _made(unwrapped(model))  # all, before the first changes what others are made of
-    _check_ties(unwrapped(model), found)
-    for place, (_, module, name, weight, behind) in enumerate(found):
-        if parametrize.is_parametrized(module, name):
+    inner = unwrapped(model)
+    # All of them, before the first changes what others are computed from.
+    found = [
+        (plain_name(path, name), module, name, made._replace(weight=made.weight.detach().clone()))
+        for path, module in _modules(inner)
+        for name, made in _computed(module).items()
+    ]
+    _check_ties(inner, {key: made for key, _, _, made in found})
+    done: set[int] = set()
+    for _, module, name, (weight, behind, hook) in found:
+        if hook is None:
             # The first of tied ones leaves its weight in the parameter behind all of them.
-            first = all(other.behind is not behind for other in found[:place])
+            first = behind is None or id(behind) not in done
             parametrize.remove_parametrizations(module, name, leave_parametrized=first)
+            done.add(id(behind))
         else:
-            hook = _hook(module, name)
             hook.remove(module)  # the hook's own clean-up: a parameter of that name again
-            for key, known in list(module._forward_pre_hooks.items()):
-                if known is hook:
-                    del module._forward_pre_hooks[key]
+            for key in [k for k, known in module._forward_pre_hooks.items() if known is hook]:
+                del module._forward_pre_hooks[key]
         with torch.no_grad():
             getattr(module, name).copy_(weight)
     return model
@@ -127,40 +130,24 @@ def load_plain(model: nn.Module, state: Mapping[str, Tensor]) -> None:
 
 
 class _Made(NamedTuple):
-    """A weight that is computed: its name, where it is, its value, and the parameter behind it."""
+    """A computed weight, the parameter behind it if it is one, and the hook that computes it."""
 
-    key: str
-    module: nn.Module
-    name: str
     weight: Tensor
     behind: Tensor | None
+    hook: prune.BasePruningMethod | WeightNorm | None
 
 
-def _made(model: nn.Module) -> list[_Made]:
-    return [
-        _Made(plain_name(path, name), module, name, weight.detach().clone(), _behind(module, name))
-        for path, module in _modules(model)
-        for name, weight in _computed(module).items()
-    ]
-
-
-def _behind(module: nn.Module, name: str) -> Tensor | None:
-    if parametrize.is_parametrized(module, name):
-        return getattr(module.parametrizations[name], "original", None)  # type: ignore[index]
-    return module._parameters.get(f"{name}_orig")
-
-
-def _check_ties(model: nn.Module, found: Sequence[_Made]) -> None:
+def _check_ties(model: nn.Module, found: Mapping[str, _Made]) -> None:
     """Refuse weights that would become one with others of another value."""
     uses = Counter(id(p) for module in model.modules() for p in module._parameters.values())
-    for made in found:
-        tied = (
-            [m.weight for m in found if m.behind is made.behind] if made.behind is not None else []
+    for name, made in found.items():
+        tied = [m.weight for m in found.values() if m.behind is made.behind]
+        alike = len(tied) == uses[id(made.behind)] and all(
+            torch.equal(made.weight, t) for t in tied
         )
-        alike = all(torch.equal(weight, made.weight) for weight in tied)
-        if made.behind is not None and not (alike and uses[id(made.behind)] == len(tied)):
+        if made.behind is not None and not alike:
             raise ValueError(
-                f"model has the weight {made.key}, masked or parametrised here and tied to another "
+                f"model has the weight {name}, masked or parametrised here and tied to another "
                 "place; give each place a tensor of its own"
             )
 
@@ -169,7 +156,7 @@ def _weights(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
     """Every parameter as the plain network would have it, by name, each once."""
     seen: set[int] = set()
     for path, module in _modules(model):
-        computed = _computed(module)
+        computed = {name: made.weight for name, made in _computed(module).items()}
         hidden = {name + ending for name in computed for ending in _LEFT}
         own = {
             name: parameter
@@ -183,34 +170,26 @@ def _weights(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
 
 
 def _modules(model: nn.Module, twice: bool = False) -> Iterator[tuple[str, nn.Module]]:
-    """All modules but those that parametrisations consist of."""
+    """All modules but those that parametrisations consist of, and compiled ones' wrappers."""
     for path, module in model.named_modules(remove_duplicate=not twice):
-        if "parametrizations" not in path.split("."):
+        if "parametrizations" not in path.split(".") and "_orig_mod" not in module._modules:
             yield path, module
 
 
-def _computed(module: nn.Module) -> dict[str, Tensor]:
+def _computed(module: nn.Module) -> dict[str, _Made]:
     """The weights of one module that are computed from others, by attribute."""
-    found: dict[str, Tensor] = {}
+    found: dict[str, _Made] = {}
     if parametrize.is_parametrized(module):
         parametrized: nn.ModuleDict = module.parametrizations  # type: ignore[assignment]
-        found |= {name: getattr(module, name) for name in parametrized}
+        for name, steps in parametrized.items():
+            found[name] = _Made(getattr(module, name), getattr(steps, "original", None), None)
     for hook in module._forward_pre_hooks.values():
         if isinstance(hook, prune.BasePruningMethod):
-            found[hook._tensor_name] = hook.apply_mask(module)
+            behind = getattr(module, f"{hook._tensor_name}_orig")
+            found[hook._tensor_name] = _Made(hook.apply_mask(module), behind, hook)
         elif isinstance(hook, WeightNorm):
-            found[hook.name] = hook.compute_weight(module)
+            found[hook.name] = _Made(hook.compute_weight(module), None, hook)
     return found
-
-
-def _hook(module: nn.Module, name: str) -> prune.BasePruningMethod | WeightNorm:
-    """The hook that computes a weight before each forward pass."""
-    return next(
-        hook
-        for hook in module._forward_pre_hooks.values()
-        if isinstance(hook, prune.BasePruningMethod | WeightNorm)
-        and name == (hook.name if isinstance(hook, WeightNorm) else hook._tensor_name)
-    )
 
 
 def _parametrised(key: str) -> str:

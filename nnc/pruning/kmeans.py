@@ -70,7 +70,7 @@ def quantise_kmeans(
         raise ValueError(f"prune is {prune}, must be at least 0 and below 1")
     ties = shared(state)
     matrices = (name for name, t in state.items() if t.dim() >= 2 and t.is_floating_point())
-    names = [name for name in matrices if name not in ties]
+    names = [name for name in matrices if name not in ties and state[name].numel()]
     if not names:
         raise ValueError(
             f"state has {', '.join(state) or 'nothing'}, needs at least one weight tensor: "

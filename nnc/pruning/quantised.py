@@ -40,6 +40,8 @@ class Quantised:
                 f"codebooks has the names {sorted(self.codebooks)}, must have those of codes, "
                 f"{sorted(self.codes)}"
             )
+        for name, tensor in self.rest.items():
+            _check_dense(f"rest[{name!r}]", tensor)
         twice = self.codes.keys() & self.rest.keys()
         if twice:
             raise ValueError(f"rest has {sorted(twice)}, which codes has too; keep one of them")
@@ -179,14 +181,7 @@ def shared(state: Mapping[str, Tensor], first: Collection[str] = ()) -> dict[str
     ties: dict[str, str] = {}
     for name in sorted(state, key=lambda name: name not in first):
         tensor = state[name]
-        if not isinstance(tensor, Tensor) or tensor.layout != torch.strided or tensor.is_meta:
-            kind = (
-                f"{tensor.layout}, {tensor.device}" if isinstance(tensor, Tensor) else "no tensor"
-            )
-            raise ValueError(
-                f"state[{name!r}] is a {type(tensor).__name__} ({kind}), must be a dense tensor "
-                "with numbers in memory; leave it out or make it one"
-            )
+        _check_dense(f"state[{name!r}]", tensor)
         if tensor.numel():
             memory = tensor.data_ptr(), tensor.device, tensor.dtype, tensor.shape, tensor.stride()
             owner = owners.setdefault(memory, name)
@@ -198,6 +193,15 @@ def _positions(weight: Tensor, codebook: Tensor) -> Tensor:
     """Codes of weights that occur in a codebook of zero and then ascending values."""
     ascending, order = codebook.sort()
     return order[torch.searchsorted(ascending, weight.contiguous())].int()
+
+
+def _check_dense(name: str, tensor: object) -> None:
+    if not isinstance(tensor, Tensor) or tensor.layout != torch.strided or tensor.is_meta:
+        more = f" ({tensor.layout}, {tensor.device})" if isinstance(tensor, Tensor) else ""
+        raise ValueError(
+            f"{name} is a {type(tensor).__name__}{more}, must be a dense tensor with numbers in "
+            "memory; leave it out or make it one"
+        )
 
 
 def _check(name: str, codes: Tensor, codebook: Tensor) -> None:

@@ -78,6 +78,7 @@ class SoftWeightSharing(nn.Module):
         _check("relief", relief, 0 < relief <= 1, "above 0 and at most 1")
         self._model = (model,)  # in a tuple: its parameters are not ours
         weights = prunable_weights(model)
+        _check_finite(weights)
         self._units = _units(model, weights) if prior is None else dict.fromkeys(weights, 1.0)
         self._prior = prior if prior is not None else self._first_prior(weights)
         self._prior.to(next(iter(weights.values())).device)
@@ -247,11 +248,8 @@ class SoftWeightSharing(nn.Module):
         with torch.no_grad():
             seen = self._seen(weights)
             limit = max(float(w.abs().max()) for w in seen)
-        if not 0 < limit < math.inf:
-            raise ValueError(
-                f"model has weights that are all zero or not finite (largest {limit}), must have "
-                "been trained; train it first"
-            )
+        if limit == 0:
+            raise ValueError("model has weights that are all zero, must have been trained")
         dtype = torch.float64 if any(w.dtype == torch.float64 for w in seen) else torch.float32
         unit = (limit / 0.6) ** 2
         return GaussianMixturePrior(
@@ -276,6 +274,15 @@ def _units(model: nn.Module, weights: dict[str, Tensor]) -> dict[str, float]:
         name: spread[name] / common if id(w) in free and spread[name] > 0 else 1.0
         for name, w in weights.items()
     }
+
+
+def _check_finite(weights: dict[str, Tensor]) -> None:
+    for name, weight in weights.items():
+        if not bool(torch.isfinite(weight).all()):
+            raise ValueError(
+                f"model has values that are NaN or infinite in {name}, must be finite; a row of "
+                "zeros below weight_norm is such, else train it again"
+            )
 
 
 def _in_unit(weight: Tensor, unit: float) -> Tensor:

@@ -52,6 +52,11 @@ def dumps(
         StorageError: a tensor has a type that the format does not know, or values beyond float16,
             or a name or the metadata are no texts.
     """
+    if not isinstance(quantised, Quantised):
+        raise StorageError(
+            f"quantised is a {type(quantised).__name__}, must be a Quantised: what nnc.quantise, "
+            "SoftWeightSharing.quantise or nnc.quantise_kmeans gives"
+        )
     return container.write(tensors.to_entries(quantised, precision, progress), metadata or {})
 
 
@@ -70,7 +75,7 @@ def loads(data: bytes, max_bytes: int = 2**30, *, progress: bool = False) -> Qua
         StorageError: the file is truncated, damaged, of another format or of a later version, or
             the network would take more memory than allowed. Nothing large is allocated before.
     """
-    return tensors.to_quantised(container.read(data, max_bytes), progress)
+    return tensors.to_quantised(describe(data, max_bytes), progress)
 
 
 def describe(data: bytes, max_bytes: int = 2**30) -> File:
@@ -79,7 +84,11 @@ def describe(data: bytes, max_bytes: int = 2**30) -> File:
     Raises:
         StorageError: as ``loads``.
     """
-    return container.read(data, max_bytes)
+    if not isinstance(data, bytes | bytearray | memoryview):
+        raise StorageError(f"data is a {type(data).__name__}, must be bytes; nnc.load takes a path")
+    if not isinstance(max_bytes, int) or max_bytes < 0:
+        raise StorageError(f"max_bytes is {max_bytes!r}, must be a whole number of at least 0")
+    return container.read(bytes(data), max_bytes)
 
 
 def save(
@@ -91,7 +100,8 @@ def save(
     progress: bool = False,
 ) -> None:
     """Write the file: whole under its final name, or not at all; arguments as in ``dumps``."""
-    atomic_write(path, dumps(quantised, precision=precision, metadata=metadata, progress=progress))
+    data = dumps(quantised, precision=precision, metadata=metadata, progress=progress)
+    atomic_write(_path(path), data)
 
 
 def load(path: Path | str, max_bytes: int = 2**30, *, progress: bool = False) -> Quantised:
@@ -101,6 +111,12 @@ def load(path: Path | str, max_bytes: int = 2**30, *, progress: bool = False) ->
         StorageError: as ``loads``, naming the path.
     """
     try:
-        return loads(Path(path).read_bytes(), max_bytes, progress=progress)
+        return loads(_path(path).read_bytes(), max_bytes, progress=progress)
     except StorageError as error:
         raise StorageError(f"{path}: {error}") from None
+
+
+def _path(path: Path | str) -> Path:
+    if not isinstance(path, str | Path):
+        raise StorageError(f"path is {path!r}, must be the name of a file, a text or a Path")
+    return Path(path)

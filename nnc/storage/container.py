@@ -87,8 +87,9 @@ def write(entries: Sequence[Entry], metadata: Mapping[str, str]) -> bytes:
     Raises:
         StorageError: a name or the metadata are no texts.
     """
-    if not all(isinstance(text, str) for pair in metadata.items() for text in pair):
-        raise StorageError("the metadata must be texts by name")
+    pairs = metadata.items() if isinstance(metadata, Mapping) else [(metadata,)]
+    if wrong := [part for pair in pairs for part in pair if not isinstance(part, str)]:
+        raise StorageError(f"metadata has {wrong[0]!r}, must be texts by name; write str(...)")
     text = json.dumps(dict(metadata), ensure_ascii=False, sort_keys=True) if metadata else ""
     head = [_text(_utf8(text)), varint(len(entries))]
     before = b""

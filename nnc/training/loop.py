@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from nnc.data.sets import Split, as_input
+from nnc.models import answer
 from nnc.training.checkpoints import CheckpointFile, Interruption
 from nnc.training.streams import stream
 
@@ -214,7 +215,7 @@ def predict(model: nn.Module, split: Split, batch_size: int = 1000) -> Tensor:
     model.eval()
     like = next(model.parameters())
     logits = [
-        model(as_input(images).to(like.device, like.dtype)).float().cpu()
+        answer(model, as_input(images).to(like.device, like.dtype)).float().cpu()
         for images in split.images.split(batch_size)
     ]
     model.train(was_training)
@@ -291,7 +292,7 @@ def _terms(
     progress: float,
 ) -> dict[str, Tensor]:
     """The terms of the objective by name."""
-    logits = model(batch.images)
+    logits = answer(model, batch.images)
     if logits.dim() == 2 and largest_label >= logits.shape[1]:
         raise ValueError(
             f"labels has the value {largest_label}, must lie below the {logits.shape[1]} outputs "

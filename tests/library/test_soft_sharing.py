@@ -227,5 +227,5 @@ def test_what_is_out_of_range_is_said_in_one_line(arguments, message):
 def test_a_network_of_zeros_is_refused():
     model = nn.Linear(3, 2)
     nn.init.zeros_(model.weight)
-    with pytest.raises(ValueError, match="all zero or not finite"):
+    with pytest.raises(ValueError, match="that are all zero, must have"):
         nnc.SoftWeightSharing(model, examples=10, steps=10)

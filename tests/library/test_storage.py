@@ -433,6 +433,31 @@ def test_errors_name_the_path_and_the_tensor(tmp_path):
         loads(file(head(form=5), BOOK, b"\x40"))
 
 
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: nnc.save(torch.nn.Linear(2, 2), "a.sws"), "quantised is a Linear, must be a Quan"),
+        (lambda: nnc.save({"w": torch.ones(2)}, "a.sws"), "quantised is a dict, must be a Quant"),
+        (lambda: nnc.save(chain(), 3), "path is 3, must be the name of a file"),
+        (lambda: nnc.save(chain(), "a", metadata=["x"]), r"metadata has \['x'\], must be texts"),
+        (lambda: nnc.save(chain(), "a", metadata={"x": 3}), "metadata has 3, must be texts"),
+        (lambda: nnc.save(chain(), "a", metadata={"x": "\ud800"}), "half of a surrogate pair"),
+        (lambda: nnc.load(None), "path is None, must be the name of a file"),
+        (lambda: nnc.load(b"SWS"), "path is b'SWS', must be the name of a file"),
+        (lambda: loads("net.sws"), "data is a str, must be bytes; nnc.load takes a path"),
+        (lambda: loads(dumps(chain()), max_bytes=-1), "max_bytes is -1, must be a whole number"),
+        (lambda: loads(dumps(chain()), max_bytes="1 GB"), "max_bytes is '1 GB', must be a whole"),
+        (lambda: nnc.Quantised({}, {}, {"x": 3.0}), r"rest\['x'\] is a float"),
+    ],
+)
+def test_arguments_of_another_kind_are_named(call, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=message) as refused:
+        call()
+    assert "\n" not in str(refused.value)
+    assert not list(tmp_path.iterdir())
+
+
 def test_the_checksum_is_the_one_of_zip():
     data = dumps(chain())
     assert zlib.crc32(data[:-4]) == struct.unpack("<I", data[-4:])[0]

@@ -36,6 +36,18 @@ def fit(model, train, **arguments):
     return nnc.fit(model, train, **(defaults | arguments))
 
 
+def test_images_that_a_model_cannot_take_are_one_line(train):
+    model = nn.Sequential(nn.Flatten(), nn.Linear(9, 2))
+    for call in (fit, nnc.evaluate, predict):
+        with pytest.raises(
+            ValueError, match=r"images has shape .*1, 2, 2\).* Sequential cannot take"
+        ) as e:
+            call(model, train)
+        assert "\n" not in str(e.value)
+    with pytest.raises(ValueError, match=r"shape \(3, 5\) and type torch\.float32, which model"):
+        nnc.fold_empty_units(model, torch.ones(3, 5))
+
+
 def test_one_row_an_epoch_with_what_was_asked_for(train):
     history = fit(small(), train, validation=train, measure=lambda epoch: {"twice": 2 * epoch})
     assert [row["epoch"] for row in history] == [1, 2]

@@ -5,62 +5,27 @@ and loaded by ``save`` and ``load``; data sets are in :mod:`nnc.data`, the file 
 coders in :mod:`nnc.storage`.
 """
 
+# fmt: off
+# isort: off
 from nnc import data, storage
 from nnc.losses import distillation_loss, soft_targets
 from nnc.models import (
-    MLP,
-    VGG,
-    LeNet5Caffe,
-    LeNet300100,
-    count_layers,
-    count_operations,
-    count_parameters,
-    mini_vgg,
-    vgg11,
-    vgg13,
-    vgg16,
-    vgg19,
+    MLP, VGG, LeNet5Caffe, LeNet300100, count_layers, count_operations, count_parameters, mini_vgg,
+    vgg11, vgg13, vgg16, vgg19,
 )
-from nnc.priors import (
-    Beta,
-    Gamma,
-    GaussianMixturePrior,
-    GaussianPrior,
-    HyperPriors,
-    Mixture,
-)
+from nnc.priors import Beta, Gamma, GaussianMixturePrior, GaussianPrior, HyperPriors, Mixture
 from nnc.pruning import (
-    Quantised,
-    SoftWeightSharing,
-    assign,
-    code_rest,
-    fold_batch_norm,
-    fold_empty_units,
-    freeze,
-    kmeans,
-    merge,
-    quantise,
-    quantise_kmeans,
-    remove_empty_units,
-    rescale,
-    unfreeze,
+    Quantised, SoftWeightSharing, assign, code_rest, fold_batch_norm, fold_empty_units, freeze,
+    kmeans, merge, quantise, quantise_kmeans, remove_empty_units, rescale, unfreeze,
 )
 from nnc.storage import load, save
 from nnc.training import (
-    Batch,
-    Distillation,
-    Views,
-    cross_entropy,
-    evaluate,
-    fit,
-    predict,
-    teacher_logits,
+    Batch, Distillation, Views, cross_entropy, evaluate, fit, predict, teacher_logits,
 )
 from nnc.weights import make_plain, prunable_weights
 
 __version__ = "0.1.0"
 
-# fmt: off
 __all__ = [
     "Batch", "Beta", "Distillation", "Gamma", "GaussianMixturePrior", "GaussianPrior",
     "HyperPriors", "LeNet300100", "LeNet5Caffe", "MLP", "Mixture", "Quantised",

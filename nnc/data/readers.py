@@ -105,14 +105,9 @@ def _channels_first(source: Any) -> Labelled:
 def read_folder(folder: Path, progress: bool = True) -> tuple[tuple[str, ...], Labelled, Labelled]:
     """Class names, training and test part of a folder of images by class, decoded once.
 
-    Args:
-        folder: holds ``train/<class>/*`` and ``test/<class>/*``. Names that start with a dot are
-            left out. Classes are numbered in sorted order, files follow in natural order.
-        progress: whether to draw a progress bar where it takes more than a second.
-
-    Raises:
-        ValueError: a file is not an image, or not of the size and mode (grey or RGB) of the
-            first; train and test have different classes; a folder is missing or empty.
+    The folder holds ``train/<class>/*`` and ``test/<class>/*``. Names that start with a dot do not
+    count. Classes are numbered in sorted order, files follow in natural order. All images have the
+    size and mode (grey or RGB) of the first.
     """
     classes, test_classes = (_names(folder / part) for part in ("train", "test"))
     if classes != test_classes:

@@ -55,9 +55,6 @@ class Split:
     Args:
         images: uint8, N × C × H × W, none of them 0.
         labels: int64, N, class numbers from 0.
-
-    Raises:
-        ValueError: type or shape is another, there are no images, or a label is negative.
     """
 
     images: Tensor
@@ -178,17 +175,11 @@ def load(
 
 
 def where(name: str, root: Path | str | None = None) -> list[Path]:
-    """The folders in which ``load`` looks for a named data set, in this order.
+    """The folders, existing or not, in which ``load`` looks for a named data set, in this order.
 
     Args:
         name: one of ``NAMES``; ``"mnist-5k"`` is a file of the package and is in no folder.
         root: as in ``load``.
-
-    Returns:
-        The paths, existing or not.
-
-    Raises:
-        ValueError: the name is unknown (the nearest is suggested).
     """
     if name not in NAMES:
         raise _unknown(name)
@@ -202,14 +193,11 @@ def split_validation(split: Split, count: int, seed: int) -> tuple[Split, Split]
 
     Args:
         split: N images.
-        count: how many go to validation, at least 1 and below N, every class in proportion.
+        count: how many go to validation, from 1 to N - 1, every class in proportion.
         seed: which ones.
 
     Returns:
         The remaining training images and the validation images, both in their old order.
-
-    Raises:
-        ValueError: the count is not a whole number or out of range.
     """
     if not isinstance(count, int) or not 1 <= count < len(split):
         raise ValueError(
@@ -232,13 +220,10 @@ def as_input(images: Tensor) -> Tensor:
     """Pixels as a network takes them, ``x / 255``.
 
     Args:
-        images: uint8, any shape.
+        images: uint8, any shape; any other type is a ValueError.
 
     Returns:
         float32 in [0, 1], of the same shape.
-
-    Raises:
-        ValueError: the type is another.
     """
     if _kind(images) != "torch.uint8":
         raise ValueError(f"images is {_describe(images)}, must be torch.uint8, pixels 0 to 255")

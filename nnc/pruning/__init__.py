@@ -7,19 +7,7 @@ from nnc.pruning.sharing import Rule, assign, freeze, merge, quantise, unfreeze
 from nnc.pruning.soft_sharing import SoftWeightSharing
 
 __all__ = [
-    "Quantised",
-    "Rule",
-    "SoftWeightSharing",
-    "assign",
-    "code_rest",
-    "fold_batch_norm",
-    "fold_empty_units",
-    "freeze",
-    "kmeans",
-    "merge",
-    "quantise",
-    "quantise_kmeans",
-    "remove_empty_units",
-    "rescale",
-    "unfreeze",
-]
+    "Quantised", "Rule", "SoftWeightSharing", "assign", "code_rest", "fold_batch_norm",
+    "fold_empty_units", "freeze", "kmeans", "merge", "quantise", "quantise_kmeans",
+    "remove_empty_units", "rescale", "unfreeze",
+]  # fmt: skip

@@ -40,17 +40,13 @@ def fold_batch_norm(model: nn.Module) -> nn.Module:
 
 
 def normalised_layers(model: nn.Module) -> list[tuple[Layer, Norm]]:
-    """The layers that a batch norm directly follows, each with it."""
+    """The layers that a batch norm directly follows in the order of registration, each with it."""
+    leaves = [module for module in model.modules() if not list(module.children())]
     return [
         (layer, norm)
-        for layer, norm in pairwise(_leaves(model))
+        for layer, norm in pairwise(leaves)
         if isinstance(layer, Layer) and isinstance(norm, Norm)
     ]
-
-
-def _leaves(model: nn.Module) -> list[nn.Module]:
-    """The modules that hold no others, in the order of registration."""
-    return [module for module in model.modules() if not list(module.children())]
 
 
 def _fold(layer: Layer, norm: Norm) -> None:

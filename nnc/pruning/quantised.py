@@ -95,13 +95,10 @@ class Quantised:
         return model
 
     def sparsity(self, name: str | None = None) -> float:
-        """Share of prunable weights that are exactly zero, of one tensor or of all.
+        """Share of prunable weights that are exactly zero, in [0, 1]; 0 where there are none.
 
         Args:
             name: of a coded tensor; all coded tensors of two or more dimensions unless given.
-
-        Returns:
-            A fraction in [0, 1]; 0 where there are no weights.
         """
         prunable = [codes for codes in self.codes.values() if codes.dim() >= 2]
         codes = prunable if name is None else [self.codes[self.ties.get(name, name)]]

@@ -236,13 +236,10 @@ def unfreeze(model: nn.Module) -> Quantised:
     """Take the trained codebooks out of a frozen model and leave plain weights in it.
 
     Args:
-        model: as ``freeze`` made it; changed in place.
+        model: as ``freeze`` made it, else this is a ValueError; changed in place.
 
     Returns:
         Codes as they were, codebooks as trained, and the rest.
-
-    Raises:
-        ValueError: the model is not frozen.
     """
     codes, codebooks = {}, {}
     for path, module in unwrapped(model).named_modules():

@@ -13,7 +13,7 @@ from nnc.pruning.folding import normalised_layers
 from nnc.pruning.kmeans import kmeans
 from nnc.pruning.quantised import Quantised
 from nnc.pruning.sharing import Rule, quantise
-from nnc.weights import plain_state, prunable_weights, unwrapped
+from nnc.weights import plain_state, prunable_weights, pull_ratio, unwrapped
 
 _COMPONENTS = 16  # besides the zero component
 # Of the zero component. More makes smaller files where there are many steps; with few, weights that
@@ -205,7 +205,7 @@ class SoftWeightSharing(nn.Module):
             "pressure": self.pressure,
         }
         if loss is not None:
-            found["pull_ratio"] = self._norm(self.penalty()) / max(self._norm(loss), 1e-30)
+            found["pull_ratio"] = pull_ratio(self.penalty(), loss, self.model)
         return found
 
     @property
@@ -234,11 +234,6 @@ class SoftWeightSharing(nn.Module):
         if self._held:
             for name, weight in prunable_weights(self.model).items():
                 weight.masked_fill_(self._held[name], 0)
-
-    def _norm(self, term: Tensor) -> float:
-        parameters = [p for p in unwrapped(self.model).parameters() if p.dim() >= 2]
-        found = torch.autograd.grad(term, parameters, retain_graph=True, allow_unused=True)
-        return math.hypot(*(float(g.norm()) for g in found if g is not None))
 
     def _first_prior(self, weights: dict[str, Tensor]) -> GaussianMixturePrior:
         """A mixture over the range of the network's own weights.

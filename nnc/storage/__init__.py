@@ -18,18 +18,8 @@ from nnc.storage.container import CODERS, Entry, File
 from nnc.storage.errors import StorageError
 from nnc.storage.tensors import Precision
 
-__all__ = [
-    "CODERS",
-    "Entry",
-    "File",
-    "Precision",
-    "StorageError",
-    "describe",
-    "dumps",
-    "load",
-    "loads",
-    "save",
-]
+__all__ = ["CODERS", "Entry", "File", "Precision", "StorageError"]
+__all__ += ["describe", "dumps", "load", "loads", "save"]
 
 
 def dumps(
@@ -79,11 +69,7 @@ def loads(data: bytes, max_bytes: int = 2**30, *, progress: bool = False) -> Qua
 
 
 def describe(data: bytes, max_bytes: int = 2**30) -> File:
-    """What a file holds, tensor by tensor with its bytes, without decoding the weights.
-
-    Raises:
-        StorageError: as ``loads``.
-    """
+    """What a file holds, tensor by tensor with its bytes, undecoded; errors as from ``loads``."""
     if not isinstance(data, bytes | bytearray | memoryview):
         raise StorageError(f"data is a {type(data).__name__}, must be bytes; nnc.load takes a path")
     if not isinstance(max_bytes, int) or max_bytes < 0:
@@ -105,11 +91,7 @@ def save(
 
 
 def load(path: Path | str, max_bytes: int = 2**30, *, progress: bool = False) -> Quantised:
-    """Read a file.
-
-    Raises:
-        StorageError: as ``loads``, naming the path.
-    """
+    """Read a file; arguments and errors as of ``loads``, these with the path in front."""
     try:
         return loads(_path(path).read_bytes(), max_bytes, progress=progress)
     except StorageError as error:

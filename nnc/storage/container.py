@@ -133,7 +133,7 @@ def read(data: bytes, max_bytes: int) -> File:
             f"the network takes {memory} bytes, allowed are max_bytes = {max_bytes}; "
             "raise max_bytes if you trust the file"
         )
-    entries = [_filled(reader, *head) for head in heads]
+    entries = [replace(e, numbers=reader.take(n), levels=reader.take(m)) for e, n, m in heads]
     if left := len(reader.rest()):
         raise StorageError(f"{left} bytes follow the last tensor")
     return File(tuple(entries), metadata, len(data))
@@ -233,7 +233,3 @@ def _tied(name: str, place: int, heads: Sequence[tuple[Entry, int, int]]) -> Ent
     if place >= len(heads) or heads[place][0].form == TIED:
         raise StorageError(f"{name!r} is tied to tensor {place}, which is none with values")
     return replace(heads[place][0], name=name, form=TIED, same_as=place)
-
-
-def _filled(reader: Reader, entry: Entry, numbers: int, levels: int) -> Entry:
-    return replace(entry, numbers=reader.take(numbers), levels=reader.take(levels))

@@ -1,9 +1,7 @@
 """Compressed sparse rows: for every non-zero its column and its level, and where rows begin.
 
-Three arrays of whole bytes: ``pointers`` (rows + 1 numbers, the first 0, the last the number of
-non-zeros), ``columns`` and ``values`` (one each per non-zero, row by row; a value is its level
-less the lowest). Numbers take one, two, four or eight bytes, little endian: as few as hold the
-number of weights, of columns, and of levels.
+Three arrays of whole bytes: ``pointers``, ``columns`` and ``values``, the bytes of a number as few
+as hold the number of weights, of columns and of levels; the page "File format" says more.
 """
 
 from __future__ import annotations

@@ -3,11 +3,7 @@
 A frequent symbol gets a short code. Codes of one length are consecutive numbers in the order of
 their symbols, so that the lengths alone tell the code. Sources: Huffman (1952); Han, Mao and
 Dally, "Deep Compression" (2015), section 4. With gaps of no bits every weight is an entry: the
-usual Huffman code of a dense network.
-
-The bytes: one with the number of bits of a gap (0 to 8), the number of entries; then for gaps and
-for values the lengths of all symbols' codes (five bits each), the number of bytes of the codes,
-and the codes.
+usual Huffman code of a dense network. The page "File format" says what the bytes are.
 """
 
 from __future__ import annotations

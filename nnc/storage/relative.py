@@ -2,10 +2,7 @@
 
 Zeros are counted along the rows. A gap that does not fit its bits is bridged by entries that are
 themselves zero; zeros after the last non-zero are left out. Source: Han, Mao and Dally, "Deep
-Compression" (2015), section 2 and figure 2.
-
-The bytes: one with the number of bits of a gap (0 to 8), the number of entries, all gaps, all
-values (a value is a level less the lowest).
+Compression" (2015), section 2 and figure 2. The page "File format" says what the bytes are.
 """
 
 from __future__ import annotations

@@ -1,20 +1,10 @@
 """A training loop that resumes exactly, and what a student needs beside it."""
 
-from nnc.training.loop import Batch, History, cross_entropy, evaluate, fit, predict
-from nnc.training.teaching import (
-    Distillation,
-    Views,
-    teacher_logits,
-)
+from nnc.training.checkpoints import History
+from nnc.training.loop import Batch, cross_entropy, evaluate, fit, predict
+from nnc.training.teaching import Distillation, Views, teacher_logits
 
 __all__ = [
-    "Batch",
-    "Distillation",
-    "History",
-    "Views",
-    "cross_entropy",
-    "evaluate",
-    "fit",
-    "predict",
+    "Batch", "Distillation", "History", "Views", "cross_entropy", "evaluate", "fit", "predict",
     "teacher_logits",
-]
+]  # fmt: skip

@@ -16,6 +16,7 @@ import torch
 from nnc.files import UNREADABLE, atomic_write
 
 SECONDS_BETWEEN_SAVES = 60.0  # within an epoch; the end of an epoch is always saved
+History = list[dict[str, float]]
 _NO_SUMS = {"loss": 0.0, "penalty": 0.0, "seconds": 0.0}
 _KEYS = {"identity", "modules", "history", "position", "sums"}
 
@@ -31,11 +32,7 @@ class CheckpointFile:
     """
 
     def __init__(
-        self,
-        path: Path | None,
-        identity: str,
-        modules: Mapping[str, Any],
-        writes: bool = True,
+        self, path: Path | None, identity: str, modules: Mapping[str, Any], writes: bool = True
     ) -> None:
         self._path = path
         self._writes = writes
@@ -43,15 +40,14 @@ class CheckpointFile:
         self._modules = {name: module for name, module in modules.items() if module is not None}
         self._saved_at = time.monotonic()
 
-    def resume(self) -> tuple[list[dict[str, float]], int, dict[str, float]]:
+    def resume(self) -> tuple[History, int, dict[str, float]]:
         """Restore the modules where the file exists.
 
         Returns:
             History so far, number of steps done, and the unfinished epoch's sums.
 
         Raises:
-            ValueError: the file is damaged, belongs to another run, or holds another model, prior,
-                optimiser or scheduler.
+            ValueError: the file is damaged, of another run, or of another model or optimiser.
         """
         if self._path is None or not self._path.exists():
             return [], 0, dict(_NO_SUMS)
@@ -72,17 +68,13 @@ class CheckpointFile:
         return state["history"], state["position"], state["sums"]
 
     def save_when_due(
-        self,
-        history: list[dict[str, float]],
-        position: int,
-        sums: dict[str, float],
-        epoch_ended: bool,
+        self, history: History, position: int, sums: dict[str, float], epoch_ended: bool
     ) -> None:
         """Save at the end of an epoch, and within it once a minute."""
         if epoch_ended or time.monotonic() - self._saved_at > SECONDS_BETWEEN_SAVES:
             self.save(history, position, sums)
 
-    def save(self, history: list[dict[str, float]], position: int, sums: dict[str, float]) -> None:
+    def save(self, history: History, position: int, sums: dict[str, float]) -> None:
         """Replace the file, unless the weights are no longer finite: then the last one stays."""
         if self._path is None or not self._writes or not self._all_finite():
             return
@@ -101,9 +93,8 @@ class CheckpointFile:
         self._saved_at = time.monotonic()
 
     def _all_finite(self) -> bool:
-        states = (
-            self._modules[name].state_dict() for name in ("model", "prior") if name in self._modules
-        )
+        kept = (self._modules.get(name) for name in ("model", "prior"))
+        states = (module.state_dict() for module in kept if module is not None)
         return all(
             bool(torch.isfinite(value).all())
             for state in states

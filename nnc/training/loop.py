@@ -7,7 +7,6 @@ precision and the number of processes come from Accelerate.
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -20,13 +19,9 @@ from tqdm.auto import tqdm
 
 from nnc.data.sets import Split, as_input
 from nnc.models import answer
-from nnc.training.checkpoints import CheckpointFile, Interruption
+from nnc.training.checkpoints import CheckpointFile, History, Interruption
 from nnc.training.streams import stream
-
-History = list[dict[str, float]]
-
-FLAT = 1e-30
-"""Norm of a gradient that counts as none: the pull beside it is large, and finite."""
+from nnc.weights import pull_ratio
 
 
 class Batch(NamedTuple):
@@ -47,15 +42,7 @@ class Scheduler(Protocol):
 
 
 def cross_entropy(logits: Tensor, batch: Batch) -> Tensor:
-    """Mean cross-entropy of a batch in nats: ``mean_n( -log softmax(logits_n)[label_n] )``.
-
-    Args:
-        logits: N × number of classes.
-        batch: its ``labels`` are read, nothing else.
-
-    Returns:
-        A scalar tensor.
-    """
+    """Mean cross-entropy of a batch in nats: ``mean_n( -log softmax(logits_n)[label_n] )``."""
     return nn.functional.cross_entropy(logits, batch.labels)
 
 
@@ -148,7 +135,8 @@ def fit(
             if step == 0 or position == start:
                 order = _order(len(train), seed, epoch, shuffle)
                 pool = train.images if views is None else _view(views(epoch), train)
-            _seed_everything(seed, epoch, step, accelerator.process_index)
+            # torch's global stream, which dropout draws from, for this one step
+            torch.manual_seed(stream(seed, epoch, step, accelerator.process_index).initial_seed())
             index = order[step * batch_size : (step + 1) * batch_size]
             images = pool[index]
             if augment is not None:
@@ -161,7 +149,7 @@ def fit(
             for name, value in terms.items():
                 sums[name] += _finite(value, name, epoch, step, checkpoint)
             optimiser.zero_grad(set_to_none=True)
-            pull = _pull_ratio(terms, model) if step + 1 == steps else {}
+            pull = _pull(terms, model) if step + 1 == steps else {}
             accelerator.backward(sum(terms.values()))
             optimiser.step()
             if after_step is not None:
@@ -188,9 +176,7 @@ def evaluate(model: nn.Module, split: Split, batch_size: int = 1000) -> float:
     """Share of the images whose largest logit is at their label.
 
     Args:
-        model: evaluated in ``eval`` mode and left in the mode it was in.
-        split: images and labels.
-        batch_size: images per forward pass; it does not change the result.
+        model, split, batch_size: as in :func:`predict`.
 
     Returns:
         Accuracy as a fraction in [0, 1].
@@ -214,12 +200,12 @@ def predict(model: nn.Module, split: Split, batch_size: int = 1000) -> Tensor:
     was_training = model.training
     model.eval()
     like = next(model.parameters())
-    logits = [
-        answer(model, as_input(images).to(like.device, like.dtype)).float().cpu()
-        for images in split.images.split(batch_size)
-    ]
-    model.train(was_training)
-    return torch.cat(logits)
+    pieces = split.images.split(batch_size)
+    try:
+        logits = (answer(model, as_input(p).to(like.device, like.dtype)) for p in pieces)
+        return torch.cat([some.float().cpu() for some in logits])
+    finally:
+        model.train(was_training)
 
 
 def _accelerator(given: Any) -> Any:
@@ -258,18 +244,8 @@ def _view(images: Tensor, train: Split) -> Tensor:
     return images
 
 
-def _seed_everything(seed: int, epoch: int, step: int, process: int) -> None:
-    """Seed torch's global stream, which dropout draws from, for this one step."""
-    torch.manual_seed(stream(seed, epoch, step, process).initial_seed())
-
-
 def _share(
-    images: Tensor,
-    labels: Tensor,
-    index: Tensor,
-    epoch: int,
-    model: nn.Module,
-    accelerator: Any,
+    images: Tensor, labels: Tensor, index: Tensor, epoch: int, model: nn.Module, accelerator: Any
 ) -> Batch:
     """This process's slice of a step that was drawn and augmented for all processes."""
     size = len(index) // accelerator.num_processes
@@ -304,22 +280,11 @@ def _terms(
     return terms
 
 
-def _pull_ratio(terms: dict[str, Tensor], model: nn.Module) -> dict[str, float]:
-    """How hard the penalty pulls at the weights it depends on, measured by the loss's pull."""
+def _pull(terms: dict[str, Tensor], model: nn.Module) -> dict[str, float]:
     penalty = terms.get("penalty")
     if penalty is None or not penalty.requires_grad:
         return {}
-    weights = [weight for weight in model.parameters() if weight.requires_grad]
-    of_penalty, of_loss = (
-        torch.autograd.grad(term, weights, retain_graph=True, allow_unused=True)
-        for term in (penalty, terms["loss"])
-    )
-    reached = [pair for pair in zip(of_penalty, of_loss, strict=True) if pair[0] is not None]
-    prior, error = (
-        math.hypot(*(float(gradient.norm()) for gradient in found if gradient is not None))
-        for found in (zip(*reached, strict=True) if reached else ((), ()))
-    )
-    return {"pull_ratio": prior / max(error, FLAT)}
+    return {"pull_ratio": pull_ratio(penalty, terms["loss"], model)}
 
 
 def _finite(value: Tensor, name: str, epoch: int, step: int, checkpoint: Path | None) -> float:

@@ -174,6 +174,10 @@ def shared(state: Mapping[str, Tensor], first: Collection[str] = ()) -> dict[str
     Raises:
         ValueError: an entry is no tensor of numbers in memory (named).
     """
+    if not isinstance(state, Mapping):
+        raise ValueError(
+            f"state is a {type(state).__name__}, must be what model.state_dict() gives"
+        )
     owners: dict[tuple[object, ...], str] = {}
     ties: dict[str, str] = {}
     for name in sorted(state, key=lambda name: name not in first):

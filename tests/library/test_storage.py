@@ -442,6 +442,7 @@ def test_errors_name_the_path_and_the_tensor(tmp_path):
         (lambda: nnc.save(chain(), "a", metadata=["x"]), r"metadata has \['x'\], must be texts"),
         (lambda: nnc.save(chain(), "a", metadata={"x": 3}), "metadata has 3, must be texts"),
         (lambda: nnc.save(chain(), "a", metadata={"x": "\ud800"}), "half of a surrogate pair"),
+        (lambda: nnc.quantise_kmeans(torch.nn.Linear(2, 2), 4), "state is a Linear, must be what"),
         (lambda: nnc.load(None), "path is None, must be the name of a file"),
         (lambda: nnc.load(b"SWS"), "path is b'SWS', must be the name of a file"),
         (lambda: loads("net.sws"), "data is a str, must be bytes; nnc.load takes a path"),

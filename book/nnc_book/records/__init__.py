@@ -99,7 +99,7 @@ def training_answers(recipe: str, fingerprint: str) -> np.ndarray:
 
     Args:
         recipe: whose teacher, ``"mnist-kd"``.
-        fingerprint: of the data set at hand, :attr:`nnc.Dataset.fingerprint`.
+        fingerprint: of the data set at hand, :attr:`nnc.data.Dataset.fingerprint`.
 
     Returns:
         float16, images × classes, in the order of the data set's training split.

@@ -15,6 +15,7 @@ from nnc.models import (
 )
 from nnc.priors import Beta, Gamma, GaussianMixturePrior, GaussianPrior, HyperPriors, Mixture
 from nnc.pruning import (
+    BudgetedSharing,
     Quantised, SoftWeightSharing, assign, code_rest, fold_batch_norm, fold_empty_units, freeze,
     kmeans, merge, quantise, quantise_kmeans, remove_empty_units, rescale, unfreeze,
 )
@@ -27,8 +28,8 @@ from nnc.weights import make_plain, prunable_weights
 __version__ = "0.1.0"
 
 __all__ = [
-    "Batch", "Beta", "Distillation", "Gamma", "GaussianMixturePrior", "GaussianPrior",
-    "HyperPriors", "LeNet300100", "LeNet5Caffe", "MLP", "Mixture", "Quantised",
+    "Batch", "Beta", "BudgetedSharing", "Distillation", "Gamma", "GaussianMixturePrior",
+    "GaussianPrior", "HyperPriors", "LeNet300100", "LeNet5Caffe", "MLP", "Mixture", "Quantised",
     "SoftWeightSharing", "VGG", "Views", "assign", "code_rest", "count_layers",
     "count_operations", "count_parameters", "cross_entropy", "data", "distillation_loss",
     "evaluate", "fit", "fold_batch_norm", "fold_empty_units", "freeze", "kmeans", "load",

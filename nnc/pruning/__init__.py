@@ -1,5 +1,6 @@
 """From trained weights to few values: assign, prune, quantise, train on, fold."""
 
+from nnc.pruning.budgeted import BudgetedSharing
 from nnc.pruning.folding import fold_batch_norm, fold_empty_units, remove_empty_units, rescale
 from nnc.pruning.kmeans import code_rest, kmeans, quantise_kmeans
 from nnc.pruning.quantised import Quantised
@@ -7,7 +8,7 @@ from nnc.pruning.sharing import Rule, assign, freeze, merge, quantise, unfreeze
 from nnc.pruning.soft_sharing import SoftWeightSharing
 
 __all__ = [
-    "Quantised", "Rule", "SoftWeightSharing", "assign", "code_rest", "fold_batch_norm",
-    "fold_empty_units", "freeze", "kmeans", "merge", "quantise", "quantise_kmeans",
-    "remove_empty_units", "rescale", "unfreeze",
+    "BudgetedSharing", "Quantised", "Rule", "SoftWeightSharing", "assign", "code_rest",
+    "fold_batch_norm", "fold_empty_units", "freeze", "kmeans", "merge", "quantise",
+    "quantise_kmeans", "remove_empty_units", "rescale", "unfreeze",
 ]  # fmt: skip

@@ -1,0 +1,187 @@
+"""Weight-sharing with one knob: how much accuracy may go, or how many bytes there are."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+from torch import nn
+
+from nnc.pruning.quantised import Quantised
+from nnc.pruning.shared_values import SharedValues
+from nnc.weights import plain_state, prunable_weights, unwrapped
+
+_FREE, _SETTLING = 0.6, 0.9  # shares of the steps: codes are free, then only become zero, then stay
+_CHECKS = 100  # how often the price of a bit is adjusted
+_FIRST_PRICE = 0.1  # in units of the mean energy of a weight
+_PACE = 0.2  # how far the price's logarithm may move from check to check while codes are free
+_SLOWER = 0.25  # and how much slower while they only become zero
+# A weight that no longer returns must not leave because it wavers about its threshold.
+_EASED = 0.5  # factor on the price when codes are free no longer
+_LEEWAY = 2.0  # multiple of what may be lost while codes are free: settling wins the rest back
+
+
+class BudgetedSharing(nn.Module):
+    """Makes a network as small as a budget allows, in any training loop, by one line a step.
+
+    Weights stand at a few shared values from the first step on (:class:`SharedValues`), and each
+    bit has a price. The price is a Lagrange multiplier: it rises while the network has room to
+    spare and falls when it has not. For the last tenth of the steps codes stay, and values settle.
+
+    It is a module without parameters, whose ``state_dict`` keeps all that a resumed run needs.
+
+    Args:
+        model: a trained network; its parameters are brought to shared values here.
+        steps: of the whole training; let the learning rate fall towards their end.
+        held_out: measures the model's error on data that is not trained on, for example the
+            share of wrong answers or a mean error in nats; less is better. Called about 100
+            times.
+        lose: how much that error may grow, in its own unit, > 0.
+        bytes: how large the file may become, in place of ``held_out`` and ``lose``.
+
+    Raises:
+        ValueError: an argument is out of range or missing, the model has no weights to prune, or
+            one of its weights is masked or parametrised (named).
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        *,
+        steps: int,
+        held_out: Callable[[nn.Module], float] | None = None,
+        lose: float | None = None,
+        bytes: int | None = None,
+    ) -> None:
+        super().__init__()
+        _check_budget(steps, held_out, lose, bytes)
+        weights = prunable_weights(model)
+        for name, weight in weights.items():
+            if not isinstance(weight, nn.Parameter):
+                raise ValueError(
+                    f"model has the masked or parametrised weight {name}, which cannot stand at a "
+                    "shared value; call nnc.make_plain(model) before sharing"
+                )
+        self._model = (model,)  # in a tuple: its parameters are not ours
+        self.steps, self.held_out, self.lose, self.bytes = steps, held_out, lose, bytes
+        self.dense_error = self._error()
+        small = {n: p for n, p in unwrapped(model).named_parameters() if p.dim() < 2}
+        self._values = SharedValues(weights | small)  # type: ignore[arg-type]
+        self.price = _FIRST_PRICE * self._values.energy()
+        self.taken = 0
+        self.error = self.dense_error
+        self._best: dict[str, Any] | None = None
+
+    @property
+    def model(self) -> nn.Module:
+        """The network that is made small."""
+        return self._model[0]
+
+    def step(self) -> None:
+        """Say that the optimiser has taken a step; call it before gradients are set to zero."""
+        self.taken += 1
+        free, fixed = self.taken < _FREE * self.steps, self.taken >= _SETTLING * self.steps
+        if self.taken == math.ceil(_FREE * self.steps):
+            self.price *= _EASED
+        self._values.step(self.price, fixed=fixed, returning=free)
+        if self.taken % max(1, self.steps // _CHECKS) == 0 or self.taken == self.steps:
+            self._check(free)
+
+    def _check(self, free: bool) -> None:
+        """Measure, remember the network if it is the best so far, and adjust the price."""
+        self.error, size = self._error(), self._values.expected_bytes()
+        if not free:
+            self._remember(size)
+        if self.bytes is not None:
+            step = 3 * math.log(size / self.bytes)  # full pace from a third too large
+        else:
+            allowed = self.lose * (_LEEWAY if free else 1.0)  # type: ignore[operator]
+            step = (self.dense_error + allowed - self.error) / allowed
+        pace = _PACE if free else _PACE * _SLOWER
+        if math.isfinite(step):
+            self.price *= math.exp(pace * max(-1.0, min(1.0, step)))
+
+    def _remember(self, size: float) -> None:
+        excess = self._excess(size)
+        rank = (max(excess, 0.0), size if self.bytes is None else self.error)
+        if self._best is None or rank <= self._best["rank"]:
+            codes, books = self._values.codes()
+            state = {k: v.detach().cpu().clone() for k, v in plain_state(self.model).items()}
+            self._best = {
+                "rank": rank, "codes": codes, "books": books, "state": state,
+                "error": self.error, "bytes": size,
+            }  # fmt: skip
+
+    def _excess(self, size: float) -> float:
+        """By how much the budget is missed, in its unit."""
+        if self.bytes is not None:
+            return size - self.bytes
+        return self.error - self.dense_error - self.lose  # type: ignore[operator]
+
+    def _error(self) -> float:
+        if self.held_out is None:
+            return math.nan
+        was_training = self.model.training
+        error = float(self.held_out(self.model.eval()))
+        self.model.train(was_training)
+        return error
+
+    def quantise(self) -> Quantised:
+        """The smallest network seen within the budget, else the one that came nearest to it.
+
+        Warns in one line where the budget was missed, with what was reached.
+        """
+        if self._best is None:
+            self._remember(self._values.expected_bytes())
+        best: dict[str, Any] = self._best  # type: ignore[assignment]
+        if best["rank"][0] > 0:
+            wanted = f"{self.bytes} bytes" if self.bytes else f"a loss of {self.lose:g}"
+            warnings.warn(
+                f"the budget of {wanted} could not be met: reached about {best['bytes']:.0f} bytes "
+                f"with an error of {best['error']:.4g} (dense {self.dense_error:.4g}); "
+                "train for more steps or allow more",
+                stacklevel=2,
+            )
+        return Quantised.beside(best["state"], best["codes"], best["books"])
+
+    def measure(self) -> dict[str, float]:
+        """What is going on: ``price``, ``expected_bytes``, and ``error`` at the last check."""
+        return {
+            "price": self.price,
+            "expected_bytes": self._values.expected_bytes(),
+            "error": self.error,
+        }
+
+    def get_extra_state(self) -> dict[str, Any]:
+        """What ``state_dict`` keeps."""
+        names = ("dense_error", "price", "taken", "error")
+        kept = {name: getattr(self, name) for name in names}
+        return kept | {"values": self._values.state(), "best": self._best}
+
+    def set_extra_state(self, state: dict[str, Any]) -> None:
+        """Take it up again."""
+        for name in ("dense_error", "price", "taken", "error"):
+            setattr(self, name, state[name])
+        self._values.load(state["values"])
+        self._best = state["best"]
+
+
+def _check_budget(
+    steps: int,
+    held_out: Callable[[nn.Module], float] | None,
+    lose: float | None,
+    bytes: int | None,
+) -> None:
+    if not steps >= 1:
+        raise ValueError(f"steps is {steps}, must be at least 1: epochs times batches of an epoch")
+    if (bytes is None) == (held_out is None) or (held_out is None) != (lose is None):
+        raise ValueError(
+            f"held_out is {held_out}, lose is {lose}, bytes is {bytes}; give held_out and lose, "
+            "or bytes alone"
+        )
+    if lose is not None and not 0 < lose < math.inf:
+        raise ValueError(f"lose is {lose}, must be positive: how much held_out may grow")
+    if bytes is not None and not bytes >= 1:
+        raise ValueError(f"bytes is {bytes}, must be at least 1")

@@ -1,0 +1,220 @@
+"""Weight-sharing within a budget: shared values straight through, the price, what is kept."""
+
+import copy
+import math
+import warnings
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+from torch.nn import functional
+from torch.nn.utils import prune
+
+import nnc
+from nnc.pruning.shared_values import SharedValues
+
+INPUTS = torch.randn(1024, 6, generator=torch.Generator().manual_seed(1))
+LABELS = (INPUTS[:, 0] > INPUTS[:, 1]).long()
+
+
+def network(seed=0):
+    torch.manual_seed(seed)
+    return nn.Sequential(
+        nn.Linear(6, 32), nn.ReLU(), nn.Linear(32, 32), nn.ReLU(), nn.Linear(32, 2)
+    )
+
+
+def error(model):
+    with torch.no_grad():
+        return (model(INPUTS[512:]).argmax(1) != LABELS[512:]).double().mean().item()
+
+
+def train(model, sharing=None, steps=300, start=0, optimiser=None):
+    optimiser = optimiser or torch.optim.Adam(model.parameters(), lr=3e-3)
+    for step in range(start, steps):
+        at = torch.arange(step * 64, step * 64 + 64) % 512
+        loss = functional.cross_entropy(model(INPUTS[at]), LABELS[at])
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        if sharing is not None:
+            sharing.step()
+    return optimiser
+
+
+def trained(seed=0):
+    model = network(seed)
+    train(model)
+    return model
+
+
+def single(values):
+    return nn.Parameter(torch.tensor(values).reshape(1, -1))
+
+
+def test_a_parameter_stands_at_the_nearest_of_its_values():
+    weight = single([-1.0, -0.9, 0.02, 0.0, 0.9, 1.1])
+    values = SharedValues({"w": weight})
+    codes, books = values.codes()
+    assert torch.equal(books["w"][codes["w"].long()], weight.detach())
+    assert weight[0, 3] == 0
+
+
+def test_the_latent_takes_the_step_and_the_weight_follows_when_it_crosses():
+    weight = single([-1.0, 0.0, 1.0])
+    values = SharedValues({"w": weight})
+    with torch.no_grad():
+        weight += torch.tensor([[0.0, 0.3, 0.0]])
+    values.step(0.0)
+    assert weight.tolist() == [[-1, 0, 1]]  # 0.3 is nearer to zero
+    with torch.no_grad():
+        weight += torch.tensor([[0.0, 0.3, 0.0]])
+    values.step(0.0)
+    assert weight.tolist() == [[-1, 1, 1]]  # 0.6 is not
+
+
+def test_a_bit_has_its_price():
+    # Counts 1, 2 and 1 of -1, 0 and 1: by Laplace's rule non-zero has 3/6, each value 2/4. A value
+    # costs one bit more than zero, and 1 is given up once price > 1.
+    for price, kept in ((0.99, 2), (1.01, 0)):
+        weight = single([-1.0, 0.0, 0.0, 1.0])
+        SharedValues({"w": weight}).step(price)
+        assert int((weight != 0).sum()) == kept
+
+
+def test_zeros_do_not_return_when_they_may_not_and_fixed_codes_stay():
+    weight = single([-1.0, 0.0, 1.0])
+    values = SharedValues({"w": weight})
+    with torch.no_grad():
+        weight += torch.tensor([[0.0, 0.9, 0.5]])
+    values.step(0.0, returning=False)
+    assert weight[0, 1] == 0
+    values.step(100.0, fixed=True)
+    assert weight.tolist() == [[-1, 0, 1.5]]  # the entry has moved to its latent's mean
+
+
+def test_a_weight_with_a_large_gradient_is_dear():
+    weight = single([0.1] * 40 + [0.0] * 100)
+    values = SharedValues({"w": weight})
+    for _ in range(30):
+        weight.grad = torch.tensor([[100.0] * 20 + [0.01] * 120])
+        values.step(0.004)
+    assert (weight[0, :20] != 0).all()
+    assert (weight[0, 20:40] == 0).all()
+
+
+@given(st.lists(st.floats(-5, 5, width=32), min_size=1, max_size=40), st.floats(0, 10))
+@settings(max_examples=60, deadline=None)
+def test_any_weights_become_few_values_that_are_finite(numbers, price):
+    weight = single(numbers)
+    values = SharedValues({"w": weight})
+    for _ in range(12):
+        values.step(price)
+    codes, books = values.codes()
+    assert torch.isfinite(weight).all()
+    assert books["w"][0] == 0
+    assert len(books["w"]) <= 9
+    assert torch.equal(books["w"][codes["w"].long()], weight.detach())
+    assert values.expected_bytes() >= 0
+
+
+def test_the_file_is_small_and_the_error_within_its_budget(tmp_path):
+    model = trained()
+    sharing = nnc.BudgetedSharing(model, steps=900, held_out=error, lose=0.02)
+    train(model, sharing, 900)
+    quantised = sharing.quantise()
+    nnc.save(quantised, tmp_path / "net.sws")
+    again = nnc.load(tmp_path / "net.sws").load_into(network())
+    assert error(again) <= sharing.dense_error + 0.02
+    assert quantised.sparsity() > 0.8
+    assert error(again) == pytest.approx(sharing._best["error"])
+
+
+def test_a_budget_of_bytes_is_met():
+    model = trained()
+    sharing = nnc.BudgetedSharing(model, steps=900, bytes=300)
+    train(model, sharing, 900)
+    assert sharing._best["bytes"] <= 300
+    assert math.isnan(sharing.dense_error)
+    sharing.quantise().load_into(model)
+    assert error(model) < 0.1
+
+
+def test_a_budget_that_cannot_be_met_is_said_in_one_line_and_the_nearest_kept():
+    model = trained()
+    wall = iter([0.0] + [0.5] * 1000)
+    sharing = nnc.BudgetedSharing(model, steps=60, held_out=lambda _: next(wall), lose=0.01)
+    train(model, sharing, 60)
+    with pytest.warns(UserWarning, match=r"loss of 0.01 could not be met: reached about \d+ bytes"):
+        sharing.quantise()
+
+
+def test_a_resumed_run_has_the_same_bits():
+    whole = trained()
+    sharing = nnc.BudgetedSharing(whole, steps=120, held_out=error, lose=0.02)
+    train(whole, sharing, 120)
+
+    first = trained()
+    begun = nnc.BudgetedSharing(first, steps=120, held_out=error, lose=0.02)
+    optimiser = train(first, begun, 70)
+    kept = copy.deepcopy([first.state_dict(), begun.state_dict(), optimiser.state_dict()])
+    second = trained()
+    again = nnc.BudgetedSharing(second, steps=120, held_out=error, lose=0.02)
+    resumed = torch.optim.Adam(second.parameters(), lr=3e-3)
+    for one, state in zip((second, again, resumed), kept, strict=True):
+        one.load_state_dict(state)
+    train(second, again, 120, start=70, optimiser=resumed)
+    for one, other in zip(whole.parameters(), second.parameters(), strict=True):
+        assert torch.equal(one, other)
+    assert again.price == sharing.price
+    assert again._best["rank"] == sharing._best["rank"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"steps": 0, "bytes": 9}, "steps is 0"),
+        ({"steps": 9}, "give held_out and lose, or bytes"),
+        ({"steps": 9, "bytes": 9, "held_out": error, "lose": 0.1}, "give held_out and lose"),
+        ({"steps": 9, "held_out": error}, "give held_out and lose"),
+        ({"steps": 9, "held_out": error, "lose": 0.0}, "lose is 0.0, must be positive"),
+        ({"steps": 9, "held_out": error, "lose": math.nan}, "lose is nan"),
+        ({"steps": 9, "bytes": 0}, "bytes is 0"),
+    ],
+)
+def test_bad_arguments_are_one_line(arguments, words):
+    with pytest.raises(ValueError, match=words) as caught:
+        nnc.BudgetedSharing(network(), **arguments)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_masked_weight_is_refused_by_name():
+    model = network()
+    prune.l1_unstructured(model[0], "weight", 0.5)
+    with pytest.raises(ValueError, match=r"weight 0\.weight"):
+        nnc.BudgetedSharing(model, steps=9, bytes=100)
+
+
+@pytest.mark.parametrize("kind", [torch.float64, torch.bfloat16, torch.float16])
+def test_other_types_keep_their_type(kind):
+    model = network().to(kind)
+    sharing = nnc.BudgetedSharing(model, steps=20, bytes=500)
+    for parameter in model.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    for _ in range(20):
+        sharing.step()
+    assert all(weight.dtype == kind for weight in model.parameters())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert sharing.quantise().codebooks["0.weight"].dtype == kind
+
+
+def test_an_all_zero_layer_stays_and_nothing_is_divided_by_zero():
+    model = network()
+    with torch.no_grad():
+        model[2].weight.zero_()
+    sharing = nnc.BudgetedSharing(model, steps=20, bytes=500)
+    train(model, sharing, 20)
+    assert all(torch.isfinite(p).all() for p in model.parameters())

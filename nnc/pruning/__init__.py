@@ -1,8 +1,9 @@
 """From trained weights to few values: assign, prune, quantise, train on, fold."""
 
 from nnc.pruning.budgeted import BudgetedSharing
-from nnc.pruning.folding import fold_batch_norm, fold_empty_units, remove_empty_units, rescale
+from nnc.pruning.folding import fold_batch_norm, fold_empty_units, rescale
 from nnc.pruning.kmeans import code_rest, kmeans, quantise_kmeans
+from nnc.pruning.ordering import sort_units
 from nnc.pruning.quantised import Quantised
 from nnc.pruning.sharing import Rule, assign, freeze, merge, quantise, unfreeze
 from nnc.pruning.soft_sharing import SoftWeightSharing
@@ -10,5 +11,5 @@ from nnc.pruning.soft_sharing import SoftWeightSharing
 __all__ = [
     "BudgetedSharing", "Quantised", "Rule", "SoftWeightSharing", "assign", "code_rest",
     "fold_batch_norm", "fold_empty_units", "freeze", "kmeans", "merge", "quantise",
-    "quantise_kmeans", "remove_empty_units", "rescale", "unfreeze",
+    "quantise_kmeans", "rescale", "sort_units", "unfreeze",
 ]  # fmt: skip

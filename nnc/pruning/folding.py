@@ -1,6 +1,6 @@
 """Equal networks with less in them: batch norm folded, units without influence emptied.
 
-Both functions return a changed copy that gives the same logits in ``eval`` mode. Shapes stay, so
+Each returns a changed copy that gives the same logits in ``eval`` mode. Shapes stay, so
 the copy loads wherever the network did; what was emptied is zero and costs next to nothing in a
 file.
 """
@@ -187,67 +187,3 @@ def _of_units(model: nn.Module, layer: Layer) -> list[Tensor]:
 def _norms_behind(model: nn.Module, layer: Layer) -> list[Norm]:
     """The batch norm that directly follows a layer, or none."""
     return [norm for normalised, norm in normalised_layers(model) if normalised is layer]
-
-
-@torch.no_grad()
-def remove_empty_units(model: nn.Module, inputs: Tensor) -> nn.Module:
-    """A smaller dense network: units and channels without influence are taken out of the tensors.
-
-    First they are emptied (:func:`fold_empty_units`); then every unit whose incoming and outgoing
-    weights are all zero goes, from its layer, from the batch norm behind it and from the next
-    layer. At least one unit of each layer stays. Unlike a sparse network the result is faster on
-    any hardware, by what was removed.
-
-    Args:
-        model: layers in a chain, in the order of registration.
-        inputs: a few inputs of the model.
-
-    Returns:
-        A copy in ``eval`` mode with the same logits and other shapes: it loads into no model of
-        the old architecture.
-
-    Raises:
-        ValueError: the layers are no chain.
-    """
-    small = fold_empty_units(model, inputs)
-    layers = [module for module in small.modules() if isinstance(module, Layer)]
-    for layer, following in pairwise(layers):
-        grouped = isinstance(layer, nn.Conv2d) and layer.groups > 1
-        if _fits(layer, following) and not grouped:
-            kept = _kept_units(layer, following)
-            for module in (layer, *_norms_behind(small, layer)):
-                _keep_outputs(module, kept)
-            _keep_inputs(following, kept)
-    return small
-
-
-def _kept_units(layer: Layer, following: Layer) -> Tensor:
-    """Which units of a layer do something; at least one."""
-    outgoing = following.weight.view(len(following.weight), len(layer.weight), -1)
-    kept = (layer.weight.flatten(1) != 0).any(1) | (outgoing != 0).any(2).any(0)
-    kept[0] |= not bool(kept.any())
-    return kept
-
-
-def _keep_outputs(module: Layer | Norm, kept: Tensor) -> None:
-    for name, parameter in list(module.named_parameters(recurse=False)):
-        setattr(module, name, nn.Parameter(parameter[kept], parameter.requires_grad))
-    for name, buffer in list(module.named_buffers(recurse=False)):
-        if buffer.dim():
-            setattr(module, name, buffer[kept])
-    if isinstance(module, Norm):
-        module.num_features = int(kept.sum())
-    elif isinstance(module, nn.Conv2d):
-        module.out_channels = int(kept.sum())
-    else:
-        module.out_features = int(kept.sum())
-
-
-def _keep_inputs(following: Layer, kept: Tensor) -> None:
-    weight = following.weight
-    columns = kept.repeat_interleave(weight.shape[1] // len(kept))
-    following.weight = nn.Parameter(weight[:, columns], weight.requires_grad)
-    if isinstance(following, nn.Conv2d):
-        following.in_channels = int(columns.sum())
-    else:
-        following.in_features = int(columns.sum())

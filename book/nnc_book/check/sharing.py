@@ -12,9 +12,9 @@ from torch import Tensor
 from nnc import prunable_weights
 from nnc.models import LeNet300100, count_operations, count_parameters, mini_vgg
 from nnc.priors import Mixture
-from nnc.pruning import remove_empty_units
 from nnc_book import lessons, published, records
 from nnc_book.check.exercise import Exercise, always
+from nnc_book.removal import remove_empty_units
 
 
 def _mixture(means: Any, sigmas: Any, shares: Any) -> Mixture:

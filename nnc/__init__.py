@@ -34,6 +34,6 @@ __all__ = [
     "count_operations", "count_parameters", "cross_entropy", "data", "distillation_loss",
     "evaluate", "fit", "fold_batch_norm", "fold_empty_units", "freeze", "kmeans", "load",
     "make_plain", "merge", "mini_vgg", "predict", "prunable_weights", "quantise",
-    "quantise_kmeans", "rescale", "save", "soft_targets", "sort_units",
-    "storage", "teacher_logits", "unfreeze", "vgg11", "vgg13", "vgg16", "vgg19",
+    "quantise_kmeans", "rescale", "save", "soft_targets", "sort_units", "storage",
+    "teacher_logits", "unfreeze", "vgg11", "vgg13", "vgg16", "vgg19",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import functools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -146,12 +147,14 @@ def _record_list(options: argparse.Namespace) -> int:
 
 
 def _record_verify(options: argparse.Namespace) -> int:
+    from nnc.data import load
     from nnc_book import records
     from nnc_book.records.checks import check
 
+    once = functools.cache(functools.partial(load, root=options.root, download=False))
     failed = False
     for name in options.recipes or records.names():
-        wrong, evaluated = check(name, options.root)
+        wrong, evaluated = check(name, once)
         failed |= bool(wrong)
         how = "files and test accuracy" if evaluated else "files; its data set is not here"
         print("\n".join(wrong) if wrong else f"{name}: right ({how})")

@@ -6,7 +6,10 @@ of another kind is a ValueError that names it.
 
 from __future__ import annotations
 
+import contextlib
 import gzip
+import hashlib
+import importlib.metadata
 import math
 import re
 import struct
@@ -18,9 +21,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import safetensors.torch
 import torch
+from safetensors import SafetensorError, safe_open
 from torch import Tensor
 from tqdm.auto import tqdm
+
+from nnc.files import atomic_write
 
 Labelled = tuple[Tensor, Tensor]
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]
@@ -102,12 +109,15 @@ def _channels_first(source: Any) -> Labelled:
     return pixels, torch.tensor(source.targets, dtype=torch.int64)
 
 
-def read_folder(folder: Path, progress: bool = True) -> tuple[tuple[str, ...], Labelled, Labelled]:
-    """Class names, training and test part of a folder of images by class, decoded once.
+def read_folder(
+    folder: Path, progress: bool = True, kept: Path | None = None
+) -> tuple[tuple[str, ...], Labelled, Labelled]:
+    """Class names, training and test part of a folder of images by class.
 
     The folder holds ``train/<class>/*`` and ``test/<class>/*``. Names that start with a dot do not
     count. Classes are numbered in sorted order, files follow in natural order. All images have the
-    size and mode (grey or RGB) of the first.
+    size and mode (grey or RGB) of the first. Their pixels are kept in the file ``kept``, where it
+    is given and can be written, and not decoded again until a file is another.
     """
     classes, test_classes = (_names(folder / part) for part in ("train", "test"))
     if classes != test_classes:
@@ -117,7 +127,8 @@ def read_folder(folder: Path, progress: bool = True) -> tuple[tuple[str, ...], L
             f"{', '.join(odd)}"
         )
     train, test = (_list_images(folder / part, classes) for part in ("train", "test"))
-    pixels = _decode([path for path, _ in train + test], progress)
+    paths = [path for path, _ in train + test]
+    pixels = _decode(paths, progress) if kept is None else _decode_once(paths, kept, progress)
     labels = torch.tensor([label for _, label in train + test], dtype=torch.int64)
     border = len(train)
     return classes, (pixels[:border], labels[:border]), (pixels[border:], labels[border:])
@@ -157,39 +168,47 @@ def _natural(path: Path) -> tuple[list[tuple[int, int | str]], str]:
     return [(0, int(part)) if part.isdecimal() else (1, part) for part in parts], path.name
 
 
+def _decode_once(paths: list[Path], kept: Path, progress: bool) -> Tensor:
+    """All images, from ``kept`` where it holds those of these very files, else decoded into it."""
+    files = hashlib.sha256(importlib.metadata.version("pillow").encode())
+    for path in paths:
+        status, name = path.stat(), path.relative_to(kept.parent)
+        files.update(f"{name} {status.st_size} {status.st_mtime_ns}\n".encode())
+    with contextlib.suppress(OSError, SafetensorError), safe_open(kept, framework="pt") as file:
+        pixels = file.get_tensor("pixels")
+        if file.metadata() == _marks(files.hexdigest(), pixels):
+            return pixels
+    pixels = _decode(paths, progress)
+    data = safetensors.torch.save({"pixels": pixels}, _marks(files.hexdigest(), pixels))
+    with contextlib.suppress(OSError):  # such as a folder that nobody may write
+        atomic_write(kept, data)
+    return pixels
+
+
+def _marks(files: str, pixels: Tensor) -> dict[str, str]:
+    return {"files": files, "pixels": hashlib.sha256(pixels.numpy().tobytes()).hexdigest()}
+
+
 def _decode(paths: list[Path], progress: bool) -> Tensor:
     """All images, of the size and mode of the first."""
-    first = _pixels(paths[0])
-    images = np.empty((len(paths), *first.shape), dtype=np.uint8)
-
-    def fill(rows: range) -> int:
-        for row in rows:
-            images[row] = _alike(_pixels(paths[row]), first, paths[row], paths[0])
-        return len(rows)
-
-    everyone = range(len(paths))
-    chunks = [everyone[start : start + 64] for start in everyone[::64]]
+    images: list[Pixels] = []
     # Pillow releases the interpreter while it decodes, so threads are enough.
     pool = ThreadPoolExecutor()
     try:
-        with tqdm(
-            desc="decoding", total=len(paths), unit="image", leave=False, delay=1,
-            disable=not progress,
-        ) as bar:  # fmt: skip
-            for count in pool.map(fill, chunks):
-                bar.update(count)
+        bar = tqdm(
+            pool.map(_pixels, paths), desc="decoding", total=len(paths), unit="image",
+            leave=False, delay=1, disable=not progress,
+        )  # fmt: skip
+        for path, pixels in zip(paths, bar, strict=True):
+            images.append(pixels)
+            if pixels.shape != images[0].shape:
+                raise ValueError(
+                    f"{path} is {_size(pixels)}, {paths[0]} is {_size(images[0])}; bring all "
+                    "images to one size, and to RGB or grey"
+                )
     finally:
         pool.shutdown(cancel_futures=True)
-    return torch.from_numpy(images)
-
-
-def _alike(pixels: Pixels, first: Pixels, path: Path, first_path: Path) -> Pixels:
-    if pixels.shape != first.shape:
-        raise ValueError(
-            f"{path} is {_size(pixels)}, {first_path} is {_size(first)}; bring all images to one "
-            "size, and to RGB or grey"
-        )
-    return pixels
+    return torch.from_numpy(np.stack(images)).contiguous()
 
 
 def _size(pixels: Pixels) -> str:

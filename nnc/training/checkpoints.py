@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import signal
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from types import FrameType, TracebackType
-from typing import Any, NoReturn
+from typing import Any
 
 import torch
 
@@ -79,16 +79,9 @@ class CheckpointFile:
         if self._path is None or not self._writes or not self._all_finite():
             return
         buffer = io.BytesIO()
-        torch.save(
-            {
-                "identity": self._identity,
-                "modules": {name: module.state_dict() for name, module in self._modules.items()},
-                "history": history,
-                "position": position,
-                "sums": sums,
-            },
-            buffer,
-        )
+        modules = {name: module.state_dict() for name, module in self._modules.items()}
+        state = {"modules": modules, "history": history, "position": position, "sums": sums}
+        torch.save(state | {"identity": self._identity}, buffer)
         atomic_write(self._path, buffer.getvalue())
         self._saved_at = time.monotonic()
 
@@ -103,45 +96,24 @@ class CheckpointFile:
         )
 
 
-class Interruption:
-    """Turns Ctrl-C and SIGTERM into a checkpoint at the next whole step.
+@contextlib.contextmanager
+def signals(noticed: bool) -> Iterator[list[int]]:
+    """The numbers of Ctrl-C and SIGTERM as they come, in place of what they do else.
 
     Inside an optimiser step some parameters are new and some old, so a handler may only take
-    note; the loop asks after each step.
+    note; the loop looks after each step.
     """
-
-    def __init__(self, enabled: bool) -> None:
-        # Signal handlers can be set in the main thread alone.
-        self._enabled = enabled and threading.current_thread() is threading.main_thread()
-        self._asked: int | None = None
-        self._previous: dict[int, Any] = {}
-
-    def __enter__(self) -> Interruption:
-        if self._enabled:
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self._previous[number] = signal.signal(number, self._note)
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        for number, handler in self._previous.items():
+    came: list[int] = []
+    previous = {}
+    # Signal handlers can be set in the main thread alone.
+    if noticed and threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGINT, signal.SIGTERM):
+            previous[number] = signal.signal(number, lambda number, _: came.append(number))
+    try:
+        yield came
+    finally:
+        for number, handler in previous.items():
             signal.signal(number, handler)
-
-    def _note(self, number: int, frame: FrameType | None) -> None:
-        self._asked = number
-
-    @property
-    def asked(self) -> bool:
-        """Whether a signal has come."""
-        return self._asked is not None
-
-    def leave(self) -> NoReturn:
-        """Stop the run; the caller has saved it."""
-        raise KeyboardInterrupt("stopped; a checkpoint was kept, run the same command again")
 
 
 def _read(path: Path) -> dict[str, Any]:

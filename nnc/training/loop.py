@@ -1,8 +1,8 @@
 """Training: one loop for every network of the book, and what makes it resumable.
 
 The loop knows nothing of distillation or of priors. A loss is a callable of logits and batch, a
-penalty is a callable of the progress made, and both may close over whatever they need. Device,
-precision and the number of processes come from Accelerate.
+penalty is a callable of the progress made, and both may close over whatever they need. Device and
+number of processes come from Accelerate.
 """
 
 from __future__ import annotations
@@ -10,16 +10,17 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import LRScheduler
 from tqdm.auto import tqdm
 
 from nnc.data.sets import Split, as_input
 from nnc.models import answer
-from nnc.training.checkpoints import CheckpointFile, History, Interruption
+from nnc.training.checkpoints import CheckpointFile, History, signals
 from nnc.training.streams import stream
 from nnc.weights import pull_ratio
 
@@ -31,14 +32,6 @@ class Batch(NamedTuple):
     labels: Tensor  # int64, N
     indices: Tensor  # int64, N, positions in the training split: the key to stored soft targets
     epoch: int = 0  # from 0; with views it says which one the images are from
-
-
-class Scheduler(Protocol):
-    """The part of a torch learning-rate scheduler that the loop uses, once after every step."""
-
-    def step(self) -> None: ...
-    def state_dict(self) -> dict[str, Any]: ...
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None: ...
 
 
 def cross_entropy(logits: Tensor, batch: Batch) -> Tensor:
@@ -57,12 +50,13 @@ def fit(
     penalty: Callable[[float], Tensor] | None = None,
     prior: nn.Module | None = None,
     after_step: Callable[[], None] | None = None,
-    scheduler: Scheduler | None = None,
+    scheduler: LRScheduler | None = None,
     validation: Split | None = None,
     augment: Callable[[Tensor, torch.Generator], Tensor] | None = None,
     views: Callable[[int], Tensor] | None = None,
     shuffle: bool = True,
     measure: Callable[[int], dict[str, float]] | None = None,
+    precision: str = "float32",
     seed: int = 0,
     checkpoint: Path | None = None,
     run: str = "",
@@ -95,6 +89,9 @@ def fit(
             and of their shape: a schedule of augmentations that several runs share.
         shuffle: whether each epoch has an order of its own; else that of ``train``.
         measure: called with the epoch (from 1) when it ends; what it returns joins that row.
+        precision: of the network alone; losses, weights and statistics stay float32.
+            ``"bfloat16"``, with channels innermost, is about twice as fast on GPUs and on
+            processors that have it (``lscpu`` says ``avx512_bf16`` or ``amx_bf16``).
         seed: of order, augmentation and dropout. Initial weights are the caller's.
         checkpoint: a file to resume from where it exists, and to keep up to date.
         run: what this run is, in words; a checkpoint of another run is refused.
@@ -118,18 +115,20 @@ def fit(
     steps = len(train) // batch_size
     file = CheckpointFile(
         checkpoint,
-        identity=f"{run} | seed {seed}, {epochs} epochs, batches of {batch_size} from {len(train)}",
+        identity=f"{run} | seed {seed}, {epochs} epochs, batches of {batch_size} from "
+        f"{len(train)}, {precision}",
         modules={"model": model, "prior": prior, "optimiser": optimiser, "scheduler": scheduler},
         writes=accelerator.is_main_process,
     )
     history, start, sums = file.resume()
     largest_label = int(train.labels.max())
+    _lay_out(model, precision)
     wrapped = accelerator.prepare_model(model)
     if prior is not None:
         prior.to(accelerator.device)
     bar = tqdm(total=epochs * steps, initial=start, disable=not progress, unit="step", leave=False)
     began = time.perf_counter() - sums["seconds"]
-    with torch.random.fork_rng(), Interruption(enabled=checkpoint is not None) as interruption, bar:
+    with torch.random.fork_rng(), signals(noticed=checkpoint is not None) as came, bar:
         for position in range(start, epochs * steps):
             epoch, step = divmod(position, steps)
             if step == 0 or position == start:
@@ -143,9 +142,8 @@ def fit(
                 images = augment(images, stream(seed, epoch, step))
             batch = _share(images, train.labels[index], index, epoch, model, accelerator)
             model.train()
-            terms = _terms(
-                wrapped, batch, largest_label, loss, penalty, position / (epochs * steps)
-            )
+            logits = _logits(wrapped, batch.images, precision)
+            terms = _terms(logits, batch, largest_label, loss, penalty, position / (epochs * steps))
             for name, value in terms.items():
                 sums[name] += _finite(value, name, epoch, step, checkpoint)
             optimiser.zero_grad(set_to_none=True)
@@ -159,40 +157,39 @@ def fit(
             bar.update()
             sums["seconds"] = time.perf_counter() - began
             if step + 1 == steps:
-                row = _row(epoch, steps, sums, model, validation, measure) | pull
+                sums |= {name: sums[name] / steps for name in ("loss", "penalty")}
+                row = _row(epoch, sums, model, validation, precision, measure) | pull
                 history.append(row)
                 bar.set_postfix_str(_summary(row))
                 began, sums = time.perf_counter(), dict.fromkeys(sums, 0.0)
             file.save_when_due(history, position + 1, sums, epoch_ended=step + 1 == steps)
-            if interruption.asked:
+            if came:
                 file.save(history, position + 1, sums)
-                interruption.leave()
+                raise KeyboardInterrupt("stopped, a checkpoint is kept; run the same command again")
     accelerator.unwrap_model(wrapped, keep_fp32_wrapper=False)
     return history
 
 
 @torch.no_grad()
-def evaluate(model: nn.Module, split: Split, batch_size: int = 1000) -> float:
-    """Share of the images whose largest logit is at their label.
-
-    Args:
-        model, split, batch_size: as in :func:`predict`.
-
-    Returns:
-        Accuracy as a fraction in [0, 1].
-    """
-    logits = predict(model, split, batch_size)
+def evaluate(
+    model: nn.Module, split: Split, batch_size: int = 250, precision: str = "float32"
+) -> float:
+    """Share, in [0, 1], of the images whose largest logit is at their label; as ``predict``."""
+    logits = predict(model, split, batch_size, precision)
     return (logits.argmax(dim=1) == split.labels).double().mean().item()
 
 
 @torch.no_grad()
-def predict(model: nn.Module, split: Split, batch_size: int = 1000) -> Tensor:
+def predict(
+    model: nn.Module, split: Split, batch_size: int = 250, precision: str = "float32"
+) -> Tensor:
     """Logits of every image of a split, in order.
 
     Args:
         model: used in ``eval`` mode and left in the mode it was in.
         split: N images; the labels are not read.
-        batch_size: images per forward pass.
+        batch_size: images per forward pass; many more leave a processor's caches.
+        precision: as in :func:`fit`.
 
     Returns:
         Logits on the CPU, N × number of classes.
@@ -202,8 +199,9 @@ def predict(model: nn.Module, split: Split, batch_size: int = 1000) -> Tensor:
     like = next(model.parameters())
     pieces = split.images.split(batch_size)
     try:
-        logits = (answer(model, as_input(p).to(like.device, like.dtype)) for p in pieces)
-        return torch.cat([some.float().cpu() for some in logits])
+        inputs = (as_input(piece).to(like.device, like.dtype) for piece in pieces)
+        logits = [_logits(model, images, precision).float().cpu() for images in inputs]
+        return torch.cat(logits)
     finally:
         model.train(was_training)
 
@@ -259,8 +257,24 @@ def _share(
     )
 
 
+def _lay_out(model: nn.Module, precision: str) -> None:
+    for weight in model.parameters():
+        if precision == "bfloat16" and weight.dim() == 4:
+            weight.data = weight.data.contiguous(memory_format=torch.channels_last)
+
+
+def _logits(model: nn.Module, images: Tensor, precision: str) -> Tensor:
+    """Logits, float32 also of a network that computes in bfloat16."""
+    if precision not in ("float32", "bfloat16"):
+        raise ValueError(f"precision is {precision!r}, must be 'float32' or 'bfloat16'")
+    if precision == "float32":
+        return answer(model, images)
+    with torch.autocast(images.device.type, torch.bfloat16):
+        return answer(model, images).float()
+
+
 def _terms(
-    model: nn.Module,
+    logits: Tensor,
     batch: Batch,
     largest_label: int,
     loss: Callable[[Tensor, Batch], Tensor],
@@ -268,7 +282,6 @@ def _terms(
     progress: float,
 ) -> dict[str, Tensor]:
     """The terms of the objective by name."""
-    logits = answer(model, batch.images)
     if logits.dim() == 2 and largest_label >= logits.shape[1]:
         raise ValueError(
             f"labels has the value {largest_label}, must lie below the {logits.shape[1]} outputs "
@@ -299,21 +312,12 @@ def _finite(value: Tensor, name: str, epoch: int, step: int, checkpoint: Path | 
 
 
 def _row(
-    epoch: int,
-    steps: int,
-    sums: dict[str, float],
-    model: nn.Module,
-    validation: Split | None,
-    measure: Callable[[int], dict[str, float]] | None,
-) -> dict[str, float]:
-    row = {
-        "epoch": epoch + 1,
-        "loss": sums["loss"] / steps,
-        "penalty": sums["penalty"] / steps,
-        "seconds": sums["seconds"],
-    }
+    epoch: int, means: dict[str, float], model: nn.Module, validation: Split | None,
+    precision: str, measure: Callable[[int], dict[str, float]] | None,
+) -> dict[str, float]:  # fmt: skip
+    row = {"epoch": epoch + 1, **means}
     if validation is not None:
-        row["validation_accuracy"] = evaluate(model, validation)
+        row["validation_accuracy"] = evaluate(model, validation, precision=precision)
     return row | (measure(epoch + 1) if measure is not None else {})
 
 

@@ -23,8 +23,6 @@ from nnc.losses import distillation_loss
 from nnc.training.loop import Batch, predict
 from nnc.training.streams import stream
 
-_BATCH = 250  # images per forward pass; larger ones leave the processor's caches
-
 
 @dataclass(frozen=True, eq=False)
 class Views:
@@ -74,8 +72,7 @@ class Distillation:
     Args:
         teacher_logits: floating point, V × N × C for V views, or N × C where all epochs see the
             same images; N in the order of the training split.
-        temperature: as in :func:`nnc.distillation_loss`.
-        alpha: as in :func:`nnc.distillation_loss`.
+        temperature, alpha: as in :func:`nnc.distillation_loss`.
 
     Raises:
         ValueError: the logits have another shape.
@@ -105,7 +102,10 @@ class Distillation:
         )
 
 
-def teacher_logits(teacher: nn.Module, views: Views, folder: Path, progress: bool = True) -> Tensor:
+def teacher_logits(
+    teacher: nn.Module, views: Views, folder: Path, progress: bool = True,
+    precision: str = "float32",
+) -> Tensor:  # fmt: skip
     """A teacher's logits on every view, computed once and kept in a folder, a file per view.
 
     The files carry the fingerprint of teacher and views. A call that was stopped goes on with the
@@ -116,6 +116,7 @@ def teacher_logits(teacher: nn.Module, views: Views, folder: Path, progress: boo
         views: the schedule.
         folder: where ``view-00.safetensors`` and so on are kept.
         progress: whether to draw a progress bar over the views.
+        precision: as in :func:`nnc.fit`.
 
     Returns:
         float16, V × N × C.
@@ -124,13 +125,14 @@ def teacher_logits(teacher: nn.Module, views: Views, folder: Path, progress: boo
         ValueError: a file is of another teacher, other images or another schedule, or the
             teacher's logits do not fit into float16.
     """
-    mark = hashlib.sha256(f"{fingerprint(teacher)} {views.fingerprint()}".encode()).hexdigest()
+    asked = f"{fingerprint(teacher)} {views.fingerprint()} {precision}"
+    mark = hashlib.sha256(asked.encode()).hexdigest()
     found = []
     for view in tqdm(range(views.count), disable=not progress, unit="view", leave=False):
         path = folder / f"view-{view:02}.safetensors"
         if not path.exists():
             images = Split(views(view), views.split.labels)
-            _write(path, predict(teacher, images, _BATCH), mark)
+            _write(path, predict(teacher, images, precision=precision), mark)
         found.append(_read(path, mark))
     return torch.stack(found)
 

@@ -1,6 +1,5 @@
 import functools
 import json
-import os
 import shutil
 
 import numpy as np
@@ -11,8 +10,7 @@ from nnc_book import records
 from nnc_book.recipes import RECIPES
 from nnc_book.records.checks import check
 
-# Decoding CIFAR-10's JPEG files for every record anew would take minutes.
-load_once = functools.cache(data.load)
+load_once = functools.cache(functools.partial(data.load, download=False))
 each_record = pytest.mark.parametrize("recipe", records.names())
 
 
@@ -29,9 +27,8 @@ def test_every_file_of_a_record_is_what_it_says(recipe):
 
 
 @each_record
-def test_stored_networks_reach_their_accuracy_on_the_real_test_set(recipe, monkeypatch):
-    monkeypatch.setattr(data, "load", load_once)
-    wrong, evaluated = check(recipe, os.environ.get("NNC_DATA"))
+def test_stored_networks_reach_their_accuracy_on_the_real_test_set(recipe):
+    wrong, evaluated = check(recipe, load_once)
     assert wrong == []
     if not evaluated:
         pytest.skip("the record's data set is not here; set NNC_DATA to check accuracies too")
@@ -82,7 +79,7 @@ def test_an_edited_accuracy_is_found(copied):
     except FileNotFoundError:
         pytest.skip("MNIST is not here; set NNC_DATA to check accuracies too")
     edit(copied, "lenet300-sws", lambda run: run["metrics"].update(test_accuracy=0.99))
-    assert "test_accuracy is recorded as 0.99" in check("lenet300-sws")[0][0]
+    assert "test_accuracy is recorded as 0.99" in check("lenet300-sws", load_once)[0][0]
 
 
 def test_a_recorded_teachers_answers_are_for_its_own_images():

@@ -65,7 +65,12 @@ def test_a_stopped_store_goes_on_and_reads_what_is_there(tmp_path, monkeypatch):
     (tmp_path / "view-01.safetensors").unlink()
     asked = []
     predict = nnc.training.teaching.predict
-    monkeypatch.setattr(nnc.training.teaching, "predict", lambda *a: asked.append(1) or predict(*a))
+
+    def counting(*given, **named):
+        asked.append(1)
+        return predict(*given, **named)
+
+    monkeypatch.setattr(nnc.training.teaching, "predict", counting)
     assert torch.equal(teacher_logits(teacher, views, tmp_path, progress=False), first)
     assert asked == [1]
 

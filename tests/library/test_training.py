@@ -333,7 +333,7 @@ def test_a_signal_leaves_a_checkpoint_that_resumes_to_the_same_bits(train, tmp_p
             signal.raise_signal(number)
         return torch.tensor(0.0)
 
-    with pytest.raises(KeyboardInterrupt, match="a checkpoint was kept, run the same command"):
+    with pytest.raises(KeyboardInterrupt, match="a checkpoint is kept; run the same command"):
         fit(stopped, train, checkpoint=path, penalty=interrupting)
     # Only the end of an epoch and the signal save: step 8 of 10 was finished first.
     assert torch.load(path, weights_only=True)["position"] == 8
@@ -342,6 +342,64 @@ def test_a_signal_leaves_a_checkpoint_that_resumes_to_the_same_bits(train, tmp_p
     rows = fit(again, train, checkpoint=path, penalty=lambda progress: torch.tensor(0.0))
     assert torch.equal(again[1].weight, whole[1].weight)
     assert [row["loss"] for row in rows] == [row["loss"] for row in expected]
+
+
+def convolutional():
+    torch.manual_seed(0)
+    convolution = nn.Conv2d(1, 4, 3, padding=1)
+    return nn.Sequential(convolution, nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(16, 2))
+
+
+def test_bfloat16_computes_in_it_and_keeps_everything_else_in_float32(train):
+    model, kinds = convolutional(), set()
+
+    def loss(logits, batch):
+        kinds.update({logits.dtype, batch.images.dtype})
+        return nnc.cross_entropy(logits, batch)
+
+    model[0].register_forward_hook(lambda module, given, result: kinds.add(result.dtype))
+    fit(model, train, loss=loss, penalty=lambda _: model[0].weight.sum(), precision="bfloat16")
+    assert kinds == {torch.float32, torch.bfloat16}
+    state = model.state_dict()
+    assert {value.dtype for value in state.values()} == {torch.float32, torch.int64}
+    assert state["0.weight"].is_contiguous(memory_format=torch.channels_last)
+    exact = predict(model, train)
+    rough = predict(model, train, precision="bfloat16")
+    assert exact.dtype == rough.dtype == torch.float32
+    assert not torch.equal(exact, rough)
+    torch.testing.assert_close(exact, rough, rtol=0.05, atol=0.05)
+
+
+def test_bfloat16_learns_what_float32_learns(train):
+    exact, rough = convolutional(), convolutional()
+    rows = [fit(exact, train), fit(rough, train, precision="bfloat16")]
+    assert rows[0][-1]["loss"] == pytest.approx(rows[1][-1]["loss"], rel=0.02)
+    torch.testing.assert_close(exact[1].running_var, rough[1].running_var, rtol=0.02, atol=1e-4)
+
+
+def test_bfloat16_resumes_to_the_same_bits(train, tmp_path):
+    path, whole, stopped, again = tmp_path / "checkpoint", *(convolutional() for _ in range(3))
+    fit(whole, train, precision="bfloat16")
+
+    def interrupting(progress):
+        if progress == 0.7:
+            signal.raise_signal(signal.SIGINT)
+        return torch.tensor(0.0)
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(stopped, train, checkpoint=path, penalty=interrupting, precision="bfloat16")
+    with pytest.raises(ValueError, match="belongs to another run"):
+        fit(again, train, checkpoint=path)
+    fit(again, train, checkpoint=path, precision="bfloat16")
+    for name, value in whole.state_dict().items():
+        assert torch.equal(again.state_dict()[name], value), name
+
+
+def test_another_precision_is_named(train):
+    with pytest.raises(ValueError, match="precision is 'half', must be 'float32' or 'bfloat16'"):
+        fit(small(), train, precision="half")
+    with pytest.raises(ValueError, match="precision is 'bf16'"):
+        predict(small(), train, precision="bf16")
 
 
 def test_two_processes_take_the_same_steps_as_one(tmp_path):

@@ -1,8 +1,9 @@
-"""The command ``nnc``: pack, unpack and inspect networks."""
+"""The command ``nnc``: pack, unpack and inspect networks, print them as codes."""
 
 from __future__ import annotations
 
 import argparse
+import io
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -61,6 +62,10 @@ def _parser() -> argparse.ArgumentParser:
     inspect = commands.add_parser("inspect", help="what is in a stored network")
     inspect.add_argument("file", type=Path)
     inspect.set_defaults(command=_inspect)
+    qr = commands.add_parser("qr", help="a stored network as a QR code to print")
+    qr.add_argument("source", type=Path, help="a .sws file of at most 2,953 bytes")
+    qr.add_argument("target", type=Path, help="the picture, .svg, .png or .pdf")
+    qr.set_defaults(command=_qr)
     return parser
 
 
@@ -107,6 +112,23 @@ def _inspect(options: argparse.Namespace) -> int:
     for key, text in file.metadata.items():
         print(f"{key}: {text}")
     _print_size(options.file, quantised)
+    return 0
+
+
+def _qr(options: argparse.Namespace) -> int:
+    from nnc import storage
+    from nnc.files import atomic_write
+    from nnc.storage.qr import qr_code
+
+    kind = options.target.suffix.removeprefix(".")
+    if kind not in ("svg", "png", "pdf"):
+        raise ValueError(f"target is {options.target}, must end in .svg, .png or .pdf")
+    data = options.source.read_bytes()
+    storage.load(options.source)  # what cannot be read is not printed
+    code, picture = qr_code(data), io.BytesIO()
+    code.save(picture, kind=kind, scale=4, light="white")  # four pixels a module
+    atomic_write(options.target, picture.getvalue())
+    print(f"{options.target}: {len(data)} bytes, QR code of version {code.designator}")
     return 0
 
 

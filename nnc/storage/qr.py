@@ -1,0 +1,31 @@
+"""A stored network on paper: its file as a QR code, which any reader gives back byte for byte."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from segno import QRCode
+
+MOST_BYTES = 2953  # ISO/IEC 18004: version 40, error correction L, bytes as they are
+
+
+def qr_code(data: bytes) -> QRCode:
+    """The code that holds a file, of the smallest version that does, error correction L.
+
+    Raises:
+        ValueError: there are more than 2,953 bytes.
+        ModuleNotFoundError: segno, the extra ``qr``, is not installed.
+    """
+    try:
+        import segno
+    except ModuleNotFoundError:
+        raise ModuleNotFoundError(
+            "QR codes need the package segno; pip install 'nnc-book[qr]'", name="segno"
+        ) from None
+    if (more := len(data) - MOST_BYTES) > 0:
+        raise ValueError(
+            f"the file has {len(data):,} bytes, {more:,} more than the {MOST_BYTES:,} of a QR "
+            "code; prune more, share fewer values, or store with precision float16 and nnc.sort_units"
+        )
+    return segno.make_qr(data, error="l", mode="byte", boost_error=False)

@@ -26,6 +26,6 @@ def qr_code(data: bytes) -> QRCode:
     if (more := len(data) - MOST_BYTES) > 0:
         raise ValueError(
             f"the file has {len(data):,} bytes, {more:,} more than the {MOST_BYTES:,} of a QR "
-            "code; prune more, share fewer values, or store with precision float16 and nnc.sort_units"
+            "code; prune more, share fewer values, sort its units, or store it as float16"
         )
     return segno.make_qr(data, error="l", mode="byte", boost_error=False)

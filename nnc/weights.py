@@ -54,7 +54,8 @@ def prunable_weights(model: nn.Module) -> dict[str, Tensor]:
     """
     found = dict(_weights(unwrapped(model)))
     for name, weight in found.items():
-        if nn.parameter.is_lazy(weight) or weight.is_meta:
+        # By its class: torch.compile cannot follow nn.parameter.is_lazy.
+        if isinstance(weight, nn.UninitializedParameter) or weight.is_meta:
             raise ValueError(f"model has {name} without values; run it once, or load its weights")
     weights = {
         name: weight
@@ -135,6 +136,7 @@ def make_plain(model: nn.Module) -> nn.Module:
                 del module._forward_pre_hooks[key]
         with torch.no_grad():
             getattr(module, name).copy_(weight)
+        getattr(module, name).grad = None  # that of what it was computed from
     return model
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from numbers import Real
 from typing import Any
 
 import torch
@@ -70,6 +71,10 @@ class SoftWeightSharing(nn.Module):
         by: Rule = "responsibility",
     ) -> None:
         super().__init__()
+        given = {"examples": examples, "steps": steps, "tau": tau}
+        for name, value in (given | {"ramp": ramp, "ease": ease, "relief": relief}).items():
+            if not isinstance(value, Real):
+                raise ValueError(f"{name} is a {type(value).__name__}, must be a number")
         _check("examples", examples, examples >= 1, "at least 1: the number of training examples")
         _check("steps", steps, steps >= 1, "at least 1: epochs times batches of an epoch")
         _check("tau", tau, 0 <= tau < math.inf, "at least 0 and finite")
@@ -87,6 +92,10 @@ class SoftWeightSharing(nn.Module):
         self.threshold, self.by = threshold, by
         self.taken = 0
         self._held: dict[str, Tensor] = {}
+        # A tensor, so that torch.compile does not compile the penalty anew in every step.
+        self._factor: Tensor
+        self.register_buffer("_factor", self._prior.means.detach().new_zeros(()), persistent=False)
+        self._set_factor()
 
     @property
     def prior(self) -> GaussianMixturePrior:
@@ -110,11 +119,14 @@ class SoftWeightSharing(nn.Module):
             progress: not used; it is there for loops that pass the share of steps already done.
         """
         weights = self._seen(prunable_weights(self.model))
-        return self.tau / self.examples * self.pressure * self._prior(weights)
+        if not torch.compiler.is_compiling():
+            self._set_factor()
+        return self._factor * self._prior(weights)
 
     def step(self) -> None:
         """Say that the optimiser has taken a step; weights that are held at zero return to it."""
         self.taken += 1
+        self._set_factor()
         self._return_to_zero()
 
     def parameter_groups(
@@ -156,6 +168,7 @@ class SoftWeightSharing(nn.Module):
         assigned = self._assigned()
         owned = {name: codes == 0 for name, codes in assigned.codes.items()}
         self._held = {name: zero.to(self._device()) for name, zero in owned.items()}
+        self._set_factor()
         self._return_to_zero()
         return assigned.sparsity()
 
@@ -215,12 +228,18 @@ class SoftWeightSharing(nn.Module):
 
     def get_extra_state(self) -> dict[str, Any]:
         """What ``state_dict`` keeps besides the prior."""
-        return {"taken": self.taken, "held": dict(self._held)}
+        return {"taken": self.taken, "held": dict(self._held), "units": dict(self._units)}
 
     def set_extra_state(self, state: dict[str, Any]) -> None:
         """Take it up again."""
-        self.taken = state["taken"]
+        self.taken, self._units = state["taken"], dict(state["units"])
         self._held = {name: zero.to(self._device()) for name, zero in state["held"].items()}
+        self._set_factor()
+
+    def _set_factor(self) -> None:
+        """Keep the penalty's factor, which a compiled penalty cannot compute itself."""
+        # A new one: the last one's graph may still be there.
+        self._factor = torch.full_like(self._factor, self.tau / self.examples * self.pressure)
 
     def _device(self) -> torch.device:
         return self._prior.means.device

@@ -110,6 +110,8 @@ def test_an_entry_learns_from_the_sum_and_zeros_stay():
     torch.optim.SGD(model.parameters(), lr=0.01).step()
     trained = model.weight.detach().clone()
     found = unfreeze(model)
+    # One left behind would have the shape of a codebook.
+    assert all(p.grad is None or p.grad.shape == p.shape for p in model.parameters())
     assert found.codebooks["weight"].tolist() == pytest.approx([0, -0.51, 0.42])
     assert torch.equal(model.weight, trained)
     assert torch.equal(found.weight("weight"), trained)

@@ -6,6 +6,7 @@ import math
 import pytest
 import torch
 from torch import nn
+from torch._dynamo.testing import CompileCounterWithBackend
 from torch.nn import functional
 from torch.nn.utils import prune
 
@@ -105,6 +106,40 @@ def test_a_resumed_run_has_the_same_bits():
     for name, value in sharing.prior.state_dict().items():
         assert torch.equal(value, again.prior.state_dict()[name]), name
     assert again.taken == 60
+
+
+def test_the_object_may_be_made_from_the_resumed_network():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(6, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 2))
+    sharing = nnc.SoftWeightSharing(model, examples=10, steps=10)
+    sharing.step()
+    with torch.no_grad():
+        model[0].weight.mul_(3)  # training, in short
+    again = nnc.SoftWeightSharing(model, examples=10, steps=10)
+    again.load_state_dict(sharing.state_dict())
+    assert torch.equal(again.penalty(), sharing.penalty())
+    for name, codes in sharing.quantise().codes.items():
+        assert torch.equal(again.quantise().codes[name], codes)
+
+
+def test_a_compiled_penalty_follows_the_pressure_and_is_compiled_once():
+    model = network()
+    sharing = nnc.SoftWeightSharing(model, examples=10, steps=20)
+    counter = CompileCounterWithBackend("aot_eager")
+    compiled = torch.compile(sharing.penalty, backend=counter, fullgraph=True)
+    parameters = [*model.parameters(), *sharing.parameters()]
+    for _ in range(20):
+        penalties = compiled(), sharing.penalty()
+        assert torch.allclose(*penalties, rtol=1e-5)
+        found, expected = (
+            torch.autograd.grad(one, parameters, allow_unused=True) for one in penalties
+        )
+        for one, other in zip(found, expected, strict=True):
+            assert (one is None) == (other is None)
+            # The table's slopes are off by at most 1 % of the largest.
+            assert one is None or (one - other).abs().max() <= 0.011 * other.abs().max()
+        sharing.step()
+    assert counter.frame_count == 1
 
 
 def test_zeros_are_held_while_the_rest_settles_and_after_resuming():
@@ -210,6 +245,8 @@ def test_wrappers_masks_and_ties_are_seen_through():
     ("arguments", "message"),
     [
         ({"examples": 0}, "examples is 0, must be at least 1"),
+        ({"examples": [1, 2]}, "examples is a list, must be a number"),
+        ({"tau": None}, "tau is a NoneType, must be a number"),
         ({"steps": 0}, "steps is 0, must be at least 1"),
         ({"tau": -1.0}, "tau is -1.0, must be at least 0"),
         ({"tau": math.nan}, "tau is nan"),

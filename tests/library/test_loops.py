@@ -61,6 +61,17 @@ def test_the_loop_trains_under_the_prior_and_ends_in_a_file(loop, tmp_path, monk
     assert accuracy(nnc.load(tmp_path / "net.sws").load_into(network())) > 0.85
 
 
+def test_batch_norms_statistics_are_taken_anew_as_the_page_has_it():
+    given = names()
+    given["model"] = model = nn.Sequential(nn.Linear(6, 8), nn.BatchNorm1d(8), nn.Linear(8, 2))
+    given["nnc"], given["quantised"] = nnc, nnc.quantise_kmeans(model.state_dict(), levels=4)
+    run(BLOCKS["Plain PyTorch"][2], given)
+    hidden = torch.cat([model[0](inputs) for inputs, _ in given["loader"]])
+    found = given["quantised"].state_dict()
+    assert torch.allclose(found["1.running_mean"], hidden.mean(0), atol=1e-5)
+    assert torch.equal(found["0.weight"], model[0].weight)
+
+
 QUIET = """(
     max_epochs=epochs, accelerator="cpu", logger=False, enable_progress_bar=False,
     enable_checkpointing=False, enable_model_summary=False,

@@ -16,11 +16,12 @@ from nnc.weights import plain_state, prunable_weights, unwrapped
 _FREE, _SETTLING = 0.6, 0.9  # shares of the steps: codes are free, then only become zero, then stay
 _CHECKS = 100  # how often the price of a bit is adjusted
 _FIRST_PRICE = 0.1  # in units of the mean energy of a weight
-_PACE = 0.2  # how far the price's logarithm may move from check to check while codes are free
+_PACE = 0.12  # how far the price's logarithm may move from check to check while codes are free
 _SLOWER = 0.25  # and how much slower while they only become zero
 # A weight that no longer returns must not leave because it wavers about its threshold.
 _EASED = 0.5  # factor on the price when codes are free no longer
-_LEEWAY = 2.0  # multiple of what may be lost while codes are free: settling wins the rest back
+_LEEWAY = 1.5  # multiple of what may be lost while codes are free: settling wins the rest back
+_KEPT = ("dense_error", "price", "taken", "error", "_over")
 
 
 class BudgetedSharing(nn.Module):
@@ -72,6 +73,7 @@ class BudgetedSharing(nn.Module):
         self.price = _FIRST_PRICE * self._values.energy()
         self.taken = 0
         self.error = self.dense_error
+        self._over = False
         self._best: dict[str, Any] | None = None
 
     @property
@@ -85,15 +87,15 @@ class BudgetedSharing(nn.Module):
         free, fixed = self.taken < _FREE * self.steps, self.taken >= _SETTLING * self.steps
         if self.taken == math.ceil(_FREE * self.steps):
             self.price *= _EASED
-        self._values.step(self.price, fixed=fixed, returning=free)
+        self._values.step(self.price, fixed=fixed, returning=free or self._over)
         if self.taken % max(1, self.steps // _CHECKS) == 0 or self.taken == self.steps:
             self._check(free)
 
     def _check(self, free: bool) -> None:
         """Measure, remember the network if it is the best so far, and adjust the price."""
         self.error, size = self._error(), self._values.expected_bytes()
-        if not free:
-            self._remember(size)
+        self._remember(size)
+        self._over = self._excess(size) > 0
         if self.bytes is not None:
             step = 3 * math.log(size / self.bytes)  # full pace from a third too large
         else:
@@ -156,13 +158,12 @@ class BudgetedSharing(nn.Module):
 
     def get_extra_state(self) -> dict[str, Any]:
         """What ``state_dict`` keeps."""
-        names = ("dense_error", "price", "taken", "error")
-        kept = {name: getattr(self, name) for name in names}
+        kept = {name: getattr(self, name) for name in _KEPT}
         return kept | {"values": self._values.state(), "best": self._best}
 
     def set_extra_state(self, state: dict[str, Any]) -> None:
         """Take it up again."""
-        for name in ("dense_error", "price", "taken", "error"):
+        for name in _KEPT:
             setattr(self, name, state[name])
         self._values.load(state["values"])
         self._best = state["best"]

@@ -108,7 +108,8 @@ class _Shared:
     @torch.no_grad()
     def __init__(self, parameter: nn.Parameter) -> None:
         self.parameter, self.priced = parameter, parameter.dim() > 1
-        self.latent = parameter.detach().clone().to(_wide(parameter))
+        self.latent = parameter.detach().clone(memory_format=torch.contiguous_format)
+        self.latent = self.latent.to(_wide(parameter))
         levels = LEVELS if self.priced else _SMALL
         book = kmeans(self.latent, levels + 1)[1].to(self.latent)
         self.book = book[book != 0].sort().values

@@ -21,6 +21,9 @@ SHORT = {
     "mixture_learning_rate": 3e-3,
     "prune_epochs": 4,
     "frozen_epochs": 1,
+    "share_epochs": 5,
+    "share_batch_size": 64,
+    "lose": 0.05,
     "views": 2,
     # Weights have no time to form clusters here: narrow components, most weights zero.
     "tau": 1e-3,
@@ -53,12 +56,15 @@ def job_of(name, folder, build=models.LeNet300100, **changes):
 
 
 def stages_of(name):
+    if "share_epochs" in get(name).settings:
+        return {"dense", "share"}
     shrinking = {"prune"} if "magnitude" in name else {"cluster"}
     settles = "settle_epochs" in get(name).settings
     return {"dense", *shrinking, *(["settle"] if settles else []), "frozen"}
 
 
-LENETS = [r.name for r in lenets.RECIPES if r.settings.keys() & {"cluster_epochs", "prune_epochs"}]
+SHRINKING = {"cluster_epochs", "prune_epochs", "share_epochs"}
+LENETS = [r.name for r in lenets.RECIPES if r.settings.keys() & SHRINKING]
 
 
 @pytest.mark.parametrize("name", LENETS)

@@ -15,8 +15,8 @@ from torch import nn
 
 from nnc.data import random_shift
 from nnc.models import LeNet5Caffe, LeNet300100
-from nnc.pruning import SoftWeightSharing, quantise_kmeans
-from nnc.training import Distillation, History, Views, evaluate, teacher_logits
+from nnc.pruning import BudgetedSharing, SoftWeightSharing, quantise_kmeans
+from nnc.training import Distillation, History, Views, evaluate, fit, teacher_logits
 from nnc_book.frames import Film
 from nnc_book.recipes import stages
 from nnc_book.recipes.job import Histories, Job, Lesson, Recipe, Result, Settings, mark
@@ -60,6 +60,12 @@ TAUGHT: Settings = {
     "crop": 2,  # pixels padded by reflection before a random crop
     "views": 10,  # epoch e sees view e mod 10
     "temperature": 4.0, "alpha": 0.9,
+}
+# Sharing within a budget: the same settings for every network, and what may be lost.
+WITHIN: Settings = DENSE | {
+    "share_epochs": 45, "share_batch_size": 256, "share_learning_rate": 2e-3,  # Adam's
+    "lose": 0.003,  # of the accuracy on validation images
+    "rest_levels": 16, "precision": "float16",
 }
 # Which weights stay is decided while the zero component becomes narrow: let it take its time.
 LENET300_TAUGHT = SETTLED | TAUGHT | {
@@ -109,6 +115,27 @@ def share(job: Job, filmed: bool = False) -> Result:
     network = job.folder / "network.sws"
     stored, history["frozen"] = stages.train_and_store(job, lesson, assigned, network)
     return job.result(lesson, metrics | stored, history, network, *extras)
+
+
+def share_within(job: Job) -> Result:
+    """Train, make small within what may be lost on validation images, store and score."""
+    s, lesson = job.settings, learnt(job)
+    model, history = dense(job, lesson)
+    metrics = {"dense_accuracy": evaluate(model, job.scored(lesson))}
+    lesson["batch_size"] = s["share_batch_size"]
+    sharing = BudgetedSharing(
+        model, steps=stages.steps(lesson, s["share_epochs"]), lose=s["lose"],
+        held_out=lambda network: 1 - evaluate(network, lesson["validation"]),
+    )  # fmt: skip
+    weights = {"params": model.parameters(), "lr": s["share_learning_rate"]}
+    history["share"] = fit(
+        model, **lesson, **stages.cooling([weights], lesson, s["share_epochs"], over=1.0),
+        prior=sharing, after_step=sharing.step, measure=lambda _: sharing.measure(),
+        **job.resuming("share"),
+    )  # fmt: skip
+    network = job.folder / "network.sws"
+    stored = stages.store_and_score(job, lesson, sharing.quantise(), network)
+    return job.result(lesson, metrics | stored, history, network)
 
 
 def prune(job: Job) -> Result:
@@ -236,6 +263,16 @@ RECIPES = (
            "mnist", LeNet300100, LENET300_TAUGHT, share, _TAUGHT_TAUS),
     Recipe("lenet300-kd-sws-8k", "the same with a faster mixture: accuracy first",
            "mnist", LeNet300100, LENET300_TAUGHT_8K, share),
+    Recipe("lenet300-share", "weight-sharing of LeNet-300-100 that may lose 0.3 points",
+           "mnist", LeNet300100, WITHIN, share_within),
+    Recipe("lenet300-share-small", "the same, that may lose 0.7 points",
+           "mnist", LeNet300100, WITHIN | {"lose": 0.007}, share_within),
+    Recipe("lenet300-kd-share", "weight-sharing under a teacher that may lose 0.3 points",
+           "mnist", LeNet300100, WITHIN | TAUGHT, share_within),
+    Recipe("lenet5-share", "weight-sharing of LeNet-5 that may lose 0.2 points",
+           "mnist", lenet5, WITHIN | {"dense_epochs": 8, "lose": 0.002}, share_within),
+    Recipe("lenet5-kd-share", "the same under a teacher",
+           "mnist", lenet5, WITHIN | TAUGHT | {"dense_epochs": 8, "lose": 0.002}, share_within),
     Recipe("lenet300-magnitude", "magnitude pruning and k-means of LeNet-300-100",
            "mnist", LeNet300100, PRUNED, prune, _SPARSITIES),
     Recipe("lenet300-kd-magnitude", "the same under the teacher",

@@ -152,14 +152,22 @@ def train_and_store(
     """Train the values, with which weights share one fixed; write the network and read it back.
 
     Returns:
-        ``<kind>_accuracy``, ``sparsity``, ``file_bytes``, ``compression_ratio``, ``levels``; and
-        the history.
+        What ``store_and_score`` found, and the history.
     """
     s, model = job.settings, freeze(job.build(), assigned)
     network = {"params": model.parameters(), "lr": s["frozen_learning_rate"]}
     options = cooling([network], lesson, s["frozen_epochs"], over=1.0)
     history = fit(model, **lesson, **options, **job.resuming(stage))
-    trained = unfreeze(model)
+    return store_and_score(job, lesson, unfreeze(model), path), history
+
+
+def store_and_score(job: Job, lesson: Lesson, trained: Quantised, path: Path) -> dict[str, float]:
+    """Fold, write the network, read it back and score what was read.
+
+    Returns:
+        ``<kind>_accuracy``, ``sparsity``, ``file_bytes``, ``compression_ratio``, ``levels``.
+    """
+    s = job.settings
     plain = fold_batch_norm(trained.load_into(job.build()))
     plain = fold_empty_units(plain, as_input(lesson["validation"].images[:64]))
     final = Quantised.from_state_dict(plain.state_dict(), trained.codes)
@@ -173,7 +181,7 @@ def train_and_store(
         "file_bytes": file_bytes,
         "compression_ratio": final.compression_ratio(file_bytes),
         "levels": max(len(codebook) for codebook in final.codebooks.values()),
-    }, history
+    }
 
 
 def rebuilt(job: Job, lesson: Lesson, quantised: Quantised) -> nn.Module:

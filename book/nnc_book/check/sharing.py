@@ -109,6 +109,11 @@ def _operations() -> tuple[int, int, int]:
     return count_operations(dense), count_operations(small), _left("lenet300-sws")
 
 
+def _order_of_units() -> float:
+    """Bytes that the order of LeNet-300-100's hidden units takes."""
+    return (math.lgamma(301) + math.lgamma(101)) / math.log(2) / 8
+
+
 def _students() -> float:
     seconds = {
         name: fmean(run["seconds"] for run in records.read(name)["runs"])
@@ -202,6 +207,21 @@ SHARING = {
             "Raw, every zero takes four bits; sparse rows do not mention zeros.",
             ((always((300, 0)), "A weight takes four bits, not one."),),
             within=0.001,
+        ),
+    },
+    "on_paper": {
+        1: Exercise(
+            _order_of_units,
+            "log2(300!) + log2(100!) bits; math.lgamma(n + 1) is the natural logarithm of n!.",
+            (
+                (lambda: 8 * _order_of_units(), "That is in bits; give bytes."),
+                (lambda: math.log(2) * _order_of_units(), "Logarithms to base 2."),
+            ),
+        ),
+        2: Exercise(
+            always(8 * 2953 / 177**2),
+            "Bits of the largest file, divided by all modules of version 40.",
+            ((always(2953 / 177**2), "A module is a bit, not a byte."),),
         ),
     },
     "sws_results": {

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from nnc.hints import did_you_mean
-from nnc_book.recipes import lenets, mnist_kd, vgg
+from nnc_book.recipes import lenets, mnist_kd, vgg, vgg_small
 from nnc_book.recipes.job import Recipe
 
 RECIPES: dict[str, Recipe] = {
-    recipe.name: recipe for recipe in (*vgg.RECIPES, *mnist_kd.RECIPES, *lenets.RECIPES)
+    recipe.name: recipe
+    for module in (vgg, vgg_small, mnist_kd, lenets)
+    for recipe in module.RECIPES
 }
 
 __all__ = ["RECIPES", "Recipe", "get"]

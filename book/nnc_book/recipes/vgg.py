@@ -1,27 +1,32 @@
-"""Networks of the VGG family on CIFAR-10: a teacher, its students, and students made small.
+"""Networks of the VGG family on CIFAR-10: teachers, and their students.
 
 All students see the same schedule of augmented views, have the same optimiser and number of
-steps, and differ in the loss alone: labels, labels and the teacher, the teacher alone. While they
-are made small they learn what they learnt before. Two more are trained by the recipe of the
-repository that this book follows. Sources: Hinton, Vinyals and Dean (2015); Smith and Topin,
-"Super-convergence" (2018), for the schedule; okz12, "NeuralNetworkCompression".
+steps, and differ in the loss alone: labels, labels and the teacher, the teacher alone. Three more
+networks are trained by the recipe of the repository that this book follows. Sources: Hinton,
+Vinyals and Dean (2015); Smith and Topin, "Super-convergence" (2018), for the schedule; DeVries and
+Taylor, "Improved regularization of convolutional neural networks with cutout" (2017); Beyer et
+al., "Knowledge distillation: a good teacher is patient and consistent" (2022), for many views and
+many epochs; okz12, "NeuralNetworkCompression".
 """
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import safetensors.torch
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from nnc import storage
-from nnc.data import random_crop, random_flip, split_validation
+from nnc.data import Split, random_crop, random_flip, split_validation
 from nnc.files import atomic_write
 from nnc.losses import soft_targets
-from nnc.models import mini_vgg, vgg13
-from nnc.pruning import SoftWeightSharing, quantise_kmeans, rescale
+from nnc.models import mini_vgg, vgg11, vgg13, vgg16
 from nnc.training import (
     Batch,
     Distillation,
@@ -33,72 +38,80 @@ from nnc.training import (
     predict,
     teacher_logits,
 )
+from nnc.training.streams import stream
 from nnc_book.arrays import save_arrays
 from nnc_book.calibration import instructive, reliability
 from nnc_book.recipes import stages
 from nnc_book.recipes.job import Job, Lesson, Recipe, Result, Settings
 
 # fmt: off
-TEACHER: Settings = {
-    "validation": 5000, "batch_size": 128, "epochs": 14,
-    "learning_rate": 0.1, "warm_up": 0.15,  # at the peak; share of the steps before it
-    "momentum": 0.9, "weight_decay": 5e-4,  # Nesterov's
+NETWORK: Settings = {
+    "validation": 5000, "batch_size": 128,
+    "warm_up": 0.2,  # share of the steps before the peak of the learning rate
+    "momentum": 0.9, "weight_decay": 5e-4,  # Nesterov's; of matrices and kernels alone
+    "averaging": 0.998,  # share of the averaged weights that a step keeps
     "crop": 4,  # pixels padded by reflection before the crop
+    "compute": "bfloat16",
 }
-BASELINE: Settings = TEACHER | {
-    "epochs": 7,
-    "weight_decay": 1e-3,  # with the peak's learning rate, the best of the baseline's trials
-    "views": 5,  # epoch e sees view e mod 5
+TEACHER: Settings = NETWORK | {
+    "epochs": 40, "learning_rate": 0.1,  # at the peak
+    "cutout": 12,  # pixels of the side of the square that is greyed
+    # Labels are not smoothed: that makes better networks and worse teachers (Müller, Kornblith
+    # and Hinton, "When does label smoothing help?", 2019).
+    "smoothing": 0.0,
+    "kept_epochs": [10],  # after which the weights are kept, for a teacher that knows less
+}
+BASELINE: Settings = NETWORK | {
+    "epochs": 64, "learning_rate": 0.2,
+    "views": 32,  # epoch e sees view e mod 32
     "share": 1.0,  # of the training images, every class in proportion
+    "labelled": 1.0,  # share of those whose labels are read
+    "smoothing": 0.0,
+    "teacher": "vgg13", "teacher_epoch": 0,  # 0: when it has learnt all
     "temperature": 8.0,  # the best of the trials
     "alpha": 0.0,  # weight of the teacher: 0 is the baseline, 1 reads no label
 }
-STUDENTS: dict[str, Settings] = {
-    "mini-vgg": BASELINE,
-    "mini-vgg-kd": BASELINE | {"alpha": 0.9},
-    "mini-vgg-kd-unlabelled": BASELINE | {"alpha": 1.0},
-    "mini-vgg-tenth": BASELINE | {"share": 0.1, "epochs": 30},
-    "mini-vgg-kd-tenth": BASELINE | {"share": 0.1, "epochs": 30, "alpha": 0.9},
-}
+TAUGHT: Settings = BASELINE | {"alpha": 0.9}
+TENTH: Settings = {"share": 0.1, "epochs": 256}
+CHAIN: Settings = TAUGHT | {"epochs": 20, "learning_rate": 0.1}
 ORIGINAL: Settings = {  # the repository has no validation images and 80 epochs
-    "validation": 5000, "batch_size": 128, "epochs": 6,
-    "learning_rate": 0.01, "temperature": 15.0, "alpha": 0.0,
+    "validation": 5000, "batch_size": 128, "epochs": 20,
+    "learning_rate": 0.01,  # Adam's
+    "temperature": 15.0, "alpha": 0.0,
+    "compute": "bfloat16",
 }
-STORED: Settings = {
-    "validation": 5000, "batch_size": 128,
-    "frozen_epochs": 3, "frozen_learning_rate": 1e-3,  # Adam's
-    "rest_levels": 64,  # entries of the codebook of biases and of batch norm's numbers
-    "precision": "float16",
-}
-SHARED: Settings = STORED | {
-    "deviation": 0.05,  # of every layer's weights at the start, as batch norm allows
-    "cluster_epochs": 4,
-    "tau": 0.12, "ramp": 0.25, "ease": 0.4, "relief": 0.2,  # how hard the prior pulls
-    "components": 16, "mean_range": 0.25, "sigma": 0.05,  # besides the zero component
-    "pi_0": 0.99,  # nearer to the sparsity that is wanted: there are few steps to find it
-    "zero_shape": 5000.0, "zero_rate": 2.0, "other_shape": 250.0, "other_rate": 0.1,
-    "weight_learning_rate": 1e-3, "mean_learning_rate": 3e-4,  # Adam's
-    "mixture_learning_rate": 1e-2,  # as many steps as an eighth of LeNet's
-    "merge_threshold": 0.1, "assign_by": "responsibility",
-}
-SHARED_ON_LABELS = SHARED | {"tau": 0.05}  # they pull less hard than a teacher at T = 8
-PRUNED: Settings = STORED | {
-    "prune_epochs": 4, "prune_ramp": 0.7,  # share of the epochs in which the sparsity grows
-    "prune_learning_rate": 1e-3,  # Adam's
-    "target_sparsity": 0.92,  # over all layers: wide ones have smaller weights and lose more
-    "levels": 16,  # of each layer's codebook, zero among them
+SCHEDULES = (4, 8, 16, 32)  # epochs, besides the baseline's
+# Every network that is trained, by the name of its recipe.
+NETWORKS: dict[str, tuple[Callable[[], nn.Module], Settings]] = {
+    "vgg13": (vgg13, TEACHER),
+    "mini-vgg": (mini_vgg, BASELINE),
+    "mini-vgg-kd": (mini_vgg, TAUGHT),
+    "mini-vgg-kd-unlabelled": (mini_vgg, BASELINE | {"alpha": 1.0}),
+    "mini-vgg-kd-labelled-tenth": (mini_vgg, TAUGHT | {"labelled": 0.1}),
+    "mini-vgg-tenth": (mini_vgg, BASELINE | TENTH),
+    "mini-vgg-kd-tenth": (mini_vgg, TAUGHT | TENTH),
+    "mini-vgg-smoothed": (mini_vgg, BASELINE | {"smoothing": 0.1}),
+    "mini-vgg-kd-early": (mini_vgg, TAUGHT | {"teacher_epoch": 10}),
+    "vgg16": (vgg16, TEACHER | {"epochs": 20}),
+    "vgg13-kd": (vgg13, CHAIN | {"teacher": "vgg16"}),
+    "vgg11-kd": (vgg11, CHAIN | {"teacher": "vgg13-kd"}),
+    "mini-vgg-kd-chain": (mini_vgg, TAUGHT | {"teacher": "vgg11-kd"}),
+    "mini-vgg-kd-vgg16": (mini_vgg, TAUGHT | {"teacher": "vgg16"}),
+    "vgg13-original-recipe": (vgg13, ORIGINAL),
+    "mini-vgg-original-recipe": (mini_vgg, ORIGINAL),
+    "mini-vgg-kd-original-recipe": (
+        mini_vgg, ORIGINAL | {"teacher": "vgg13-original-recipe", "alpha": 0.8},
+    ),
+    **{f"mini-vgg-{n}": (mini_vgg, BASELINE | {"epochs": n}) for n in SCHEDULES},
+    **{f"mini-vgg-kd-{n}": (mini_vgg, TAUGHT | {"epochs": n}) for n in SCHEDULES},
 }
 # fmt: on
-_TRIAL_SEED = 0  # of the student that a search starts from: seeds of searches have none
 
 
 def teach(job: Job) -> Result:
     """Train the teacher; the record keeps its SHA-256 and what it says of the test images."""
-    lesson = job.lesson()
-    model, history = train_teacher(job)
-    network = job.folder / "network.safetensors"
-    state = {name: value.cpu().contiguous() for name, value in model.state_dict().items()}
-    atomic_write(network, safetensors.torch.save(state))
+    lesson, model, history = trained(job)
+    network = keep(model, job.folder / "network.safetensors")
     scored = job.scored(lesson)
     logits = stages.answers(model, job, scored, job.kind)
     metrics = score(logits, scored.labels, job) | stages.describe(model)
@@ -113,15 +126,144 @@ def teach(job: Job) -> Result:
     return job.result(lesson, metrics, {"train": history}, network, kept, stored=False)
 
 
-def learn(job: Job) -> Result:
-    """Train a student; where there is no teacher yet, it is trained first."""
+def learn(job: Job, stored: bool) -> Result:
+    """Train a network, store it, read it back and score it, beside its teacher where it has one.
+
+    Where there is no teacher yet, it is trained first.
+    """
+    lesson, model, history = trained(job)
+    network = stages.store(model, job.folder)
+    scored = job.scored(lesson)
+    logits = predict(storage.load(network).load_into(job.build()), scored)
+    metrics = {**score(logits, scored.labels, job), **stages.describe(model)}
+    metrics["file_bytes"] = network.stat().st_size
+    if "teacher" in job.settings:
+        said = stages.answers(*teacher_of(job), scored, job.kind).argmax(dim=1)
+        metrics["teacher_accuracy"] = stages.fraction(said == scored.labels)
+        metrics["agreement"] = stages.fraction(said == logits.argmax(dim=1))
+    kept = save_arrays(job.folder / "answers.npz", logits=logits.half().numpy())
+    stored = stored and job.seed == 0
+    return job.result(lesson, metrics, {"train": history}, network, kept, stored=stored)
+
+
+def trained(job: Job) -> tuple[Lesson, nn.Module, History]:
+    """What a network learns and on which views, and the network when it has learnt it."""
+    if "momentum" not in job.settings:  # the repository's Adam
+        lesson = learnt_as_original(job)
+        return lesson, *train_as_original(job, lesson)
     lesson = learnt(job)
-    return finish(job, lesson, *train(job, lesson))
+    return lesson, *train(job, lesson)
 
 
-def learn_as_original(job: Job) -> Result:
-    """Train a student the repository's way: Adam, no augmentation, one order, no factor T²."""
+def teacher_of(job: Job) -> tuple[nn.Module, Job]:
+    """The one teacher of all seeds, trained where it is not there yet, and its job."""
+    build, settings = NETWORKS[job.settings["teacher"]]
+    settings = settings | {"validation": job.settings["validation"]}
+    its = job.beside(job.settings["teacher"], build, settings, seed=0)
+    _, model, _ = trained(its)
+    if epoch := job.settings.get("teacher_epoch"):
+        its = dataclasses.replace(its, folder=its.folder / f"epoch-{epoch}")
+        model.load_state_dict(safetensors.torch.load_file(its.folder / "network.safetensors"))
+    return model, its
+
+
+def learnt(job: Job) -> Lesson:
+    """What a network learns, and on which views."""
     s, lesson = job.settings, job.lesson()
+    lesson |= {"precision": s["compute"], "loss": partial(on_labels, smoothing=s["smoothing"])}
+    if "views" not in s:
+        return lesson | {"augment": partial(vary, crop=s["crop"], cutout=s["cutout"])}
+    if s["share"] < 1:
+        lesson["train"] = part(lesson["train"], s["share"])
+    lesson["views"] = Views(lesson["train"], s["views"], crop=s["crop"], flip=True)
+    if s["alpha"]:
+        lesson["loss"] = taught_by(*teacher_of(job), job, lesson)
+    return lesson
+
+
+def part(split: Split, share: float) -> Split:
+    """A share of the images, every class in proportion, the same for all."""
+    return split_validation(split, round(share * len(split)), seed=1)[1]
+
+
+def on_labels(logits: Tensor, batch: Batch, smoothing: float) -> Tensor:
+    """Cross-entropy with a share of each label spread evenly over all classes."""
+    return nn.functional.cross_entropy(logits, batch.labels, label_smoothing=smoothing)
+
+
+def vary(images: Tensor, draws: torch.Generator, crop: int, cutout: int) -> Tensor:
+    """Crops and mirrors, with a square of ``cutout`` pixels greyed around a place in each image."""
+    images = random_flip(random_crop(images, crop, draws), draws)
+    inside = []
+    for side in images.shape[-2:]:
+        centre = torch.randint(side, (len(images), 1), generator=draws)
+        offset = torch.arange(side) - centre + cutout // 2
+        inside.append((offset >= 0) & (offset < cutout))
+    hole = inside[0][:, None, :, None] & inside[1][:, None, None, :]
+    return images.masked_fill(hole, 128)
+
+
+def taught_by(
+    teacher: nn.Module, its: Job, job: Job, lesson: Lesson
+) -> Callable[[Tensor, Batch], Tensor]:
+    """The loss of a student; of all images it learns what the teacher says, of some the labels."""
+    s, split = job.settings, lesson["train"]
+    folder = its.folder / f"views-{len(split)}"
+    said = teacher_logits(teacher, lesson["views"], folder, job.progress, s["compute"])
+    distilled = partial(Distillation, said, temperature=s["temperature"])
+    if s["labelled"] == 1:
+        return distilled(alpha=s["alpha"])
+    soft = distilled(alpha=1.0)
+    known = torch.randperm(len(split), generator=stream(1)) < round(s["labelled"] * len(split))
+
+    def loss(logits: Tensor, batch: Batch) -> Tensor:
+        read = known[batch.indices].to(logits.device)
+        hard = nn.functional.cross_entropy(logits[read], batch.labels[read], reduction="sum")
+        hard = hard / max(1, int(read.sum()))
+        return (1 - s["alpha"]) * hard + s["alpha"] * soft(logits, batch)
+
+    return loss
+
+
+def train(job: Job, lesson: Lesson) -> tuple[nn.Module, History]:
+    """A network by the schedule that teachers and students share: the average of its last steps."""
+    s = job.settings
+    torch.manual_seed(job.seed)
+    # Of one layout with the network that is trained: several times as fast to average.
+    model = job.build().to(memory_format=torch.channels_last)
+    keeping = get_ema_multi_avg_fn(s["averaging"])
+    averaged = AveragedModel(model, multi_avg_fn=keeping, use_buffers=True)
+    kernels = [weight for weight in model.parameters() if weight.dim() > 1]
+    others = [weight for weight in model.parameters() if weight.dim() <= 1]
+    optimiser = torch.optim.SGD(
+        [{"params": kernels, "weight_decay": s["weight_decay"]}, {"params": others}],
+        lr=s["learning_rate"], momentum=s["momentum"], nesterov=True,
+    )  # fmt: skip
+    scheduler = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser, s["learning_rate"], total_steps=stages.steps(lesson, s["epochs"]),
+        pct_start=s["warm_up"], anneal_strategy="linear", cycle_momentum=False,
+    )  # fmt: skip
+
+    def measure(epoch: int) -> dict[str, float]:
+        if epoch in s.get("kept_epochs", ()):
+            keep(averaged.module, job.folder / f"epoch-{epoch}" / "network.safetensors")
+        validation, precision = lesson["validation"], lesson["precision"]
+        return {"averaged_accuracy": evaluate(averaged.module, validation, precision=precision)}
+
+    history = fit(
+        model, **lesson, optimiser=optimiser, scheduler=scheduler, epochs=s["epochs"],
+        prior=averaged, after_step=partial(averaged.update_parameters, model), measure=measure,
+        **job.resuming("train"),
+    )  # fmt: skip
+    return averaged.module, history
+
+
+def learnt_as_original(job: Job) -> Lesson:
+    """The repository's way: no augmentation, one order, no factor T²."""
+    s, lesson = job.settings, job.lesson()
+    lesson |= {"shuffle": False, "precision": s["compute"]}
+    if not s["alpha"]:
+        return lesson
     images = lesson["train"]
     said = stages.answers(*teacher_of(job), images, f"plain-{len(images)}")
 
@@ -130,126 +272,27 @@ def learn_as_original(job: Job) -> Result:
         soft = nn.functional.cross_entropy(logits / s["temperature"], targets)
         return (1 - s["alpha"]) * cross_entropy(logits, batch) + s["alpha"] * soft
 
+    return lesson | {"loss": loss}
+
+
+def train_as_original(job: Job, lesson: Lesson) -> tuple[nn.Module, History]:
+    """By Adam, its rate divided by ten after 30 and 60 of the repository's 80 epochs."""
+    s = job.settings
     torch.manual_seed(job.seed)
-    model = job.build().to(memory_format=torch.channels_last)
+    model = job.build()
     optimiser = torch.optim.Adam(model.parameters(), lr=s["learning_rate"])
     steps = stages.steps(lesson, s["epochs"])
-    # After 30 and 60 of the repository's 80 epochs.
     drops = [3 * steps // 8, 6 * steps // 8]
     scheduler = torch.optim.lr_scheduler.MultiStepLR(optimiser, drops, gamma=0.1)
-    options = {"optimiser": optimiser, "scheduler": scheduler, "epochs": s["epochs"]}
-    lesson |= {"loss": loss, "shuffle": False}
-    history = fit(model, **lesson, **options, **job.resuming("train"))
-    return finish(job, lesson, model, history)
-
-
-def share(job: Job, student: str) -> Result:
-    """A recorded student, clustered; its values are trained, stored and scored."""
-    s = job.settings
-    lesson, model = start(job, student)
-    metrics = {"dense_accuracy": evaluate(model, job.scored(lesson))}
-    # One mixture for all layers asks for one width.
-    model = rescale(model, s["deviation"])
-    sharing = SoftWeightSharing(
-        model, examples=len(lesson["train"]), steps=stages.steps(lesson, s["cluster_epochs"]),
-        tau=s["tau"], prior=stages.mixture(s, model), ramp=s["ramp"], ease=s["ease"],
-        relief=s["relief"], threshold=s["merge_threshold"], by=s["assign_by"],
-    )  # fmt: skip
-    history = {"cluster": stages.under_prior(job, "cluster", lesson, sharing)}
-    assigned = sharing.quantise()
-    shared = stages.rebuilt(job, lesson, assigned)
-    metrics["assigned_accuracy"] = evaluate(shared, job.scored(lesson))
-    network = job.folder / "network.sws"
-    stored, history["frozen"] = stages.train_and_store(job, lesson, assigned, network)
-    return job.result(lesson, metrics | stored, history, network)
-
-
-def prune(job: Job, student: str) -> Result:
-    """A recorded student, pruned by magnitude; magnitudes are compared as they are."""
-    lesson, model = start(job, student)
-    metrics = {"dense_accuracy": evaluate(model, job.scored(lesson))}
-    history = {"prune": stages.prune_gradually(job, lesson, model)}
-    assigned = quantise_kmeans(model.state_dict(), job.settings["levels"])
-    shared = stages.rebuilt(job, lesson, assigned)
-    metrics["assigned_accuracy"] = evaluate(shared, job.scored(lesson))
-    network = job.folder / "network.sws"
-    stored, history["frozen"] = stages.train_and_store(job, lesson, assigned, network)
-    return job.result(lesson, metrics | stored, history, network)
-
-
-def learnt(job: Job) -> Lesson:
-    """What a student learns, and on which views."""
-    s, lesson = job.settings, job.lesson()
-    if s["share"] < 1:
-        kept = round(s["share"] * len(lesson["train"]))
-        lesson["train"] = split_validation(lesson["train"], kept, seed=1)[1]
-    lesson["views"] = Views(lesson["train"], s["views"], crop=s["crop"], flip=True)
-    if s["alpha"]:
-        teacher, its = teacher_of(job)
-        folder = its.folder / f"views-{len(lesson['train'])}"
-        said = teacher_logits(teacher, lesson["views"], folder, job.progress)
-        lesson["loss"] = Distillation(said, temperature=s["temperature"], alpha=s["alpha"])
-    return lesson
-
-
-def start(job: Job, student: str) -> tuple[Lesson, nn.Module]:
-    """What a recorded student learnt, and the student, trained first where it is not there yet."""
-    seed = _TRIAL_SEED if job.searching else job.seed
-    its = job.beside(student, job.build, STUDENTS[student], seed)
-    lesson = learnt(its)
-    model, _ = train(its, lesson)
-    return lesson | {"batch_size": job.settings["batch_size"]}, model
-
-
-def teacher_of(job: Job) -> tuple[nn.Module, Job]:
-    """The one teacher of all students, trained where it is not there yet, and its job."""
-    settings = TEACHER | {"validation": job.settings["validation"]}
-    its = job.beside("vgg13", vgg13, settings, seed=0)
-    return train_teacher(its)[0], its
-
-
-def train_teacher(job: Job) -> tuple[nn.Module, History]:
-    """The teacher, trained on labels, on fresh crops and mirrors in each step."""
-    crop, lesson = job.settings["crop"], job.lesson()
-    lesson["augment"] = lambda images, draws: random_flip(random_crop(images, crop, draws), draws)
-    return train(job, lesson)
-
-
-def train(job: Job, lesson: Lesson) -> tuple[nn.Module, History]:
-    """A network by the schedule that teacher and students share."""
-    s = job.settings
-    torch.manual_seed(job.seed)
-    # Convolutions on processors are faster with the channels innermost.
-    model = job.build().to(memory_format=torch.channels_last)
-    rate, momentum, decay = s["learning_rate"], s["momentum"], s["weight_decay"]
-    optimiser = torch.optim.SGD(
-        model.parameters(), lr=rate, momentum=momentum, nesterov=True, weight_decay=decay
-    )
-    scheduler = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, rate, total_steps=stages.steps(lesson, s["epochs"]), pct_start=s["warm_up"],
-        anneal_strategy="linear", cycle_momentum=False,
-    )  # fmt: skip
     options = {"optimiser": optimiser, "scheduler": scheduler, "epochs": s["epochs"]}
     return model, fit(model, **lesson, **options, **job.resuming("train"))
 
 
-def finish(job: Job, lesson: Lesson, model: nn.Module, history: History) -> Result:
-    """Store a student, read it back and score it beside its teacher."""
-    network = stages.store(model, job.folder)
-    scored = job.scored(lesson)
-    logits = predict(storage.load(network).load_into(job.build()), scored)
-    said = stages.answers(*teacher_of(job), scored, job.kind).argmax(dim=1)
-    metrics = {
-        **score(logits, scored.labels, job),
-        "teacher_accuracy": stages.fraction(said == scored.labels),
-        "agreement": stages.fraction(said == logits.argmax(dim=1)),
-        **stages.describe(model),
-        "file_bytes": network.stat().st_size,
-    }
-    kept = save_arrays(job.folder / "answers.npz", logits=logits.half().numpy())
-    # No chapter asks the student of the teacher alone anything more: its SHA-256 will do.
-    stored = job.seed == 0 and job.settings["alpha"] < 1
-    return job.result(lesson, metrics, {"train": history}, network, kept, stored=stored)
+def keep(model: nn.Module, path: Path) -> Path:
+    """Write a network that is too large for the records, and return its file."""
+    state = {name: value.cpu().contiguous() for name, value in model.state_dict().items()}
+    atomic_write(path, safetensors.torch.save(state))
+    return path
 
 
 def score(logits: Tensor, labels: Tensor, job: Job) -> dict[str, float]:
@@ -265,39 +308,44 @@ def score(logits: Tensor, labels: Tensor, job: Job) -> dict[str, float]:
     }
 
 
-# As many trials for the baseline as for the taught student: two epochs, a rough ranking.
+# As many trials for the baseline as for the taught student, at a schedule that is affordable.
 _RATES = tuple(
-    {"epochs": 2, "learning_rate": r, "weight_decay": 5e-4} for r in (0.05, 0.1, 0.2, 0.4)
+    {"epochs": 8, "learning_rate": rate, "weight_decay": decay}
+    for rate, decay in ((0.1, 5e-4), (0.2, 5e-4), (0.4, 5e-4), (0.2, 2e-4), (0.2, 1e-3))
 )
-_DECAYS = tuple({"epochs": 2, "weight_decay": decay} for decay in (1e-4, 1e-3))
-_HEATS = tuple({"epochs": 2, "temperature": t} for t in (1.0, 2.0, 4.0, 8.0, 16.0))
-_TEACHING = (*_HEATS, {"epochs": 2, "temperature": 4.0, "alpha": 0.5})
-# LeNet's mixture as it is.
-_LENETS = {"pi_0": 0.9999, "sigma": 0.25, "mean_range": 0.6, "cluster_epochs": 5}
-_TAUS = tuple(_LENETS | {"frozen_epochs": 2, "tau": tau} for tau in (0.03, 0.09, 0.01))
-_SPARSITIES = tuple({"target_sparsity": sparsity} for sparsity in (0.88, 0.92, 0.95))
+_HEATS = tuple({"epochs": 8, "temperature": t, "alpha": 0.9} for t in (2.0, 4.0, 8.0, 16.0))
+_TEACHING = (*_HEATS, {"epochs": 8, "temperature": 4.0, "alpha": 0.5})
+_TRIALS = {"mini-vgg": _RATES, "mini-vgg-kd": _TEACHING}
 _JPEG = "cifar10-jpeg"
 # fmt: off
+_HEADLINES = (  # whose networks the records hold; of the others they hold a SHA-256
+    "mini-vgg", "mini-vgg-kd", "mini-vgg-kd-unlabelled", "mini-vgg-kd-labelled-tenth",
+    "mini-vgg-kd-chain",
+)
+_SUMMARIES = {
+    "vgg13": "the teacher: VGG-13 on labels, one run",
+    "mini-vgg": "MiniVGG on labels: the baseline",
+    "mini-vgg-kd": "MiniVGG on labels and on the teacher",
+    "mini-vgg-kd-unlabelled": "MiniVGG on the teacher alone",
+    "mini-vgg-kd-labelled-tenth": "MiniVGG on the teacher and a tenth of the labels",
+    "mini-vgg-tenth": "MiniVGG on a tenth of the images",
+    "mini-vgg-kd-tenth": "the same, distilled on that tenth",
+    "mini-vgg-smoothed": "MiniVGG on smoothed labels",
+    "mini-vgg-kd-early": "MiniVGG taught by the teacher after a quarter of its epochs",
+    "vgg16": "VGG-16 on labels, the first of a chain",
+    "vgg13-kd": "VGG-13 taught by VGG-16, the second",
+    "vgg11-kd": "VGG-11 taught by that VGG-13, the third",
+    "mini-vgg-kd-chain": "MiniVGG taught by that VGG-11, the last",
+    "mini-vgg-kd-vgg16": "MiniVGG taught by VGG-16 at once",
+    "vgg13-original-recipe": "VGG-13 by the original repository's recipe",
+    "mini-vgg-original-recipe": "MiniVGG by the original repository's recipe",
+    "mini-vgg-kd-original-recipe": "the same, distilled its way",
+    **{f"mini-vgg-{n}": f"the baseline in {n} epochs" for n in SCHEDULES},
+    **{f"mini-vgg-kd-{n}": f"the taught MiniVGG in {n} epochs" for n in SCHEDULES},
+}
 RECIPES = (
-    Recipe("vgg13", "the teacher: VGG-13 on labels, one run", _JPEG, vgg13, TEACHER, teach),
-    Recipe("mini-vgg", "MiniVGG on labels: the baseline",
-           _JPEG, mini_vgg, STUDENTS["mini-vgg"], learn, _RATES + _DECAYS),
-    Recipe("mini-vgg-kd", "MiniVGG on labels and on the teacher",
-           _JPEG, mini_vgg, STUDENTS["mini-vgg-kd"], learn, _TEACHING),
-    Recipe("mini-vgg-kd-unlabelled", "MiniVGG on the teacher alone",
-           _JPEG, mini_vgg, STUDENTS["mini-vgg-kd-unlabelled"], learn),
-    Recipe("mini-vgg-tenth", "MiniVGG on a tenth of the images",
-           _JPEG, mini_vgg, STUDENTS["mini-vgg-tenth"], learn),
-    Recipe("mini-vgg-kd-tenth", "the same, distilled on that tenth",
-           _JPEG, mini_vgg, STUDENTS["mini-vgg-kd-tenth"], learn),
-    Recipe("mini-vgg-original-recipe", "MiniVGG by the original repository's recipe",
-           _JPEG, mini_vgg, ORIGINAL, learn_as_original),
-    Recipe("mini-vgg-kd-original-recipe", "the same, distilled its way",
-           _JPEG, mini_vgg, ORIGINAL | {"alpha": 0.8}, learn_as_original),
-    Recipe("mini-vgg-sws", "soft weight-sharing of MiniVGG on labels",
-           _JPEG, mini_vgg, SHARED_ON_LABELS, partial(share, student="mini-vgg"), _TAUS),
-    Recipe("mini-vgg-kd-sws", "distil, then share: soft weight-sharing of the distilled MiniVGG",
-           _JPEG, mini_vgg, SHARED, partial(share, student="mini-vgg-kd"), _TAUS),
-    Recipe("mini-vgg-magnitude", "magnitude pruning of MiniVGG on labels",
-           _JPEG, mini_vgg, PRUNED, partial(prune, student="mini-vgg"), _SPARSITIES),
+    *(Recipe(name, _SUMMARIES[name], _JPEG, build, settings,
+             teach if name == "vgg13" else partial(learn, stored=name in _HEADLINES),
+             _TRIALS.get(name, ()))
+      for name, (build, settings) in NETWORKS.items()),
 )

@@ -32,8 +32,9 @@ from nnc.pruning import quantise_kmeans
 from nnc.storage import packing
 from nnc.storage.tensors import signed_levels
 from nnc_book import lessons, records
+from nnc_book.coders import CODERS
 
-COLUMNS = ("raw", "csr", "relative", "huffman", "zlib", "xz", "entropy", "nnc")
+COLUMNS = (*CODERS, "zlib", "xz", "entropy", "nnc")
 
 
 def networks(files: list[Path], levels: int, prune: float) -> dict[str, Quantised]:
@@ -76,8 +77,8 @@ def plain(levels: dict[str, np.ndarray]) -> dict[str, float]:
     for matrix in levels.values():
         flat = matrix.reshape(len(matrix), -1)
         bounds = (min(0, int(flat.min())), max(0, int(flat.max())))
-        for name in ("raw", "csr", "relative", "huffman"):
-            sums[name] += storage.CODERS[name].size(flat, bounds)
+        for name, coder in CODERS.items():
+            sums[name] += coder.size(flat, bounds)
         width = np.int8 if bounds[1] - bounds[0] < 128 else np.int32
         text = flat.astype(width).tobytes()
         sums["zlib"] += len(zlib.compress(text, 9))

@@ -1,7 +1,7 @@
 """A quantised network on disk: ``dumps`` and ``loads`` for bytes, ``save`` and ``load`` for paths.
 
 The format is ``.sws``, version 1; the page "File format" of the book specifies it byte by byte.
-Matrices of codes go through the smallest of five coders (``CODERS``), which share one interface:
+Matrices of codes go through the smallest of three coders (``CODERS``), which share one interface:
 ``encode(levels, bounds)`` and ``decode(data, shape, bounds)``. The same network always gives the
 same bytes.
 """

@@ -10,22 +10,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import ModuleType
 
-from nnc.storage import context, csr, huffman, raw, relative
+from nnc.storage import context, csr, raw
 from nnc.storage.bits import Reader, varint
 from nnc.storage.errors import StorageError
 
 MAGIC, VERSION = b"SWS", 1
-CODERS: dict[str, ModuleType] = {
-    "raw": raw,
-    "csr": csr,
-    "relative": relative,
-    "huffman": huffman,
-    "context": context,
-}
+CODERS: dict[str, ModuleType] = {"raw": raw, "csr": csr, "context": context}
 # What an entry's first byte says: 0 for numbers as they are, else the coder of its levels, and
 # last that it is the same tensor as an entry before.
 AS_IS, TIED = "as is", "tied"
-_FORMS = (AS_IS, *CODERS, TIED)
+_FORMS = {AS_IS: 0, "raw": 1, "csr": 2, "context": 5, TIED: 6}
+_OF_NUMBER = {number: form for form, number in _FORMS.items()}
 _REST = 16  # added where a tensor of the rest was coded
 # Types of numbers and their bytes; the place in the list is what the file says.
 TYPES = {"float32": 4, "float16": 2, "float64": 8, "bfloat16": 2, "int64": 8, "int32": 4}
@@ -182,11 +177,11 @@ def _shared(one: bytes, other: bytes) -> int:
 def _head(entry: Entry, shared: int, suffix: bytes) -> bytes:
     """An entry's head; its name is what it shares with the name before, and the suffix."""
     if entry.form == TIED:
-        return varint(shared) + _text(suffix) + bytes([len(CODERS) + 1]) + varint(entry.same_as)
+        return varint(shared) + _text(suffix) + bytes([_FORMS[TIED]]) + varint(entry.same_as)
     parts = [
         varint(shared),
         _text(suffix),
-        bytes([_FORMS.index(entry.form) + _REST * (entry.rest and entry.form != AS_IS)]),
+        bytes([_FORMS[entry.form] + _REST * (entry.rest and entry.form != AS_IS)]),
         bytes([16 * _NAMES.index(entry.kind) + _NAMES.index(entry.stored)]),
         varint(len(entry.shape)),
         *(varint(side) for side in entry.shape),
@@ -209,10 +204,10 @@ def _read_head(
     except UnicodeDecodeError:
         raise StorageError(f"a name before byte {reader.position} is not UTF-8") from None
     form = reader.byte()
-    if form == _FORMS.index(TIED):
+    if form == _FORMS[TIED]:
         return _tied(text, reader.varint(), heads), name, 0, 0
     kinds, dimensions = reader.byte(), reader.varint()
-    known = form % _REST < len(_FORMS) - 1 and form < 2 * _REST
+    known = form % _REST in _OF_NUMBER and form % _REST != _FORMS[TIED] and form < 2 * _REST
     kind, stored = divmod(kinds, 16)
     if not known or max(kind, stored) >= len(_NAMES) or dimensions > _MOST_DIMENSIONS:
         raise StorageError(f"the tensor before byte {reader.position} is of an unknown kind")
@@ -223,7 +218,7 @@ def _read_head(
     else:
         numbers, levels = count * TYPES[_NAMES[stored]], 0
     entry = Entry(
-        text, shape, _FORMS[form % _REST], form >= _REST or not form % _REST,
+        text, shape, _OF_NUMBER[form % _REST], form >= _REST or not form % _REST,
         _NAMES[kind], _NAMES[stored], book, b"", b"",
     )  # fmt: skip
     return entry, name, numbers, levels

@@ -90,7 +90,7 @@ def decode(data):
             hints = (
                 [before[j // (columns // len(before))] for j in range(columns)] if usable else None
             )
-            way = (None, raw, sparse_rows, relative, huffman, None)[form % 16]
+            way = {1: raw, 2: sparse_rows}.get(form % 16)
             if way is None:
                 levels = context(coded, rows, columns, low, high, hints)
             else:
@@ -145,52 +145,6 @@ def sparse_rows(data, rows, columns, low, high):
         for i in range(pointers[row], pointers[row + 1]):
             levels[row * columns + where[i]] = what[i] + low
     return levels
-
-
-def placed(entries, size, low):
-    levels, at = [0] * size, -1
-    for gap, value in entries:
-        at += gap + 1
-        levels[at] = value + low
-    return levels
-
-
-def relative(data, rows, columns, low, high):
-    read = Bytes(data)
-    width, count = read.take(1)[0], read.varint()
-    gaps = Bits(read.take(-(-count * width // 8)))
-    rest = Bits(data[read.at :])
-    gap = [gaps.number(width) for _ in range(count)]
-    value = [rest.number(bits_for(high - low)) for _ in range(count)]
-    return placed(zip(gap, value, strict=True), rows * columns, low)
-
-
-def huffman(data, rows, columns, low, high):
-    read = Bytes(data)
-    width, count = read.take(1)[0], read.varint()
-    gap = huffman_symbols(read, 2**width, count)
-    value = huffman_symbols(read, high - low + 1, count)
-    return placed(zip(gap, value, strict=True), rows * columns, low)
-
-
-def huffman_symbols(read, alphabet, count):
-    table = Bits(read.take(-(-alphabet * 5 // 8)))
-    lengths = [table.number(5) for _ in range(alphabet)]
-    data = read.take(read.varint())
-    order = sorted((length, symbol) for symbol, length in enumerate(lengths) if length)
-    if len(order) == 1 and not data:
-        return [order[0][1]] * count
-    codes, code, before = {}, 0, 0
-    for place, (length, symbol) in enumerate(order):
-        code = (code + (place > 0)) << (length - before)
-        codes[length, code], before = symbol, length
-    bits, symbols = Bits(data), []
-    for _ in range(count):
-        length = code = 0
-        while (length, code) not in codes:
-            code, length = 2 * code + bits.number(1), length + 1
-        symbols.append(codes[length, code])
-    return symbols
 
 
 def log2(x):

@@ -8,8 +8,8 @@ import numpy as np
 import traitlets
 from matplotlib.figure import Figure
 
-from nnc.storage import CODERS
 from nnc_book import plots
+from nnc_book.coders import CODERS
 from nnc_book.widgets.still import WithStill, script
 
 _CODERS = {
@@ -43,7 +43,7 @@ _CSS = """
 
 
 class Storing(WithStill):
-    """A small matrix of levels, its bits under four of the format's coders, and their meaning.
+    """A small matrix of levels, its bits under four coders, and their meaning.
 
     The entries are changed by hand; every bit is computed in the page.
 

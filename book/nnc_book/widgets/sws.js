@@ -123,67 +123,6 @@ function sparseRows(data, { rows, columns, count, low, high }) {
   return levels;
 }
 
-function placed(gaps, values, { count, low }) {
-  const levels = new Int32Array(count);
-  let at = -1;
-  gaps.forEach((gap, i) => {
-    at += gap + 1;
-    if (at >= count) refuse("an entry lies outside its matrix");
-    levels[at] = values[i] + low;
-  });
-  return levels;
-}
-
-function entriesOf(read, count) {
-  const [width, length] = [read.byte(), read.varint()];
-  if (width > 8 || length > count) refuse("more entries than weights, or gaps too wide");
-  return { width, length };
-}
-
-function relative(data, matrix) {
-  const read = new Bytes(data);
-  const { width, length } = entriesOf(read, matrix.count);
-  const take = (size, bytes) => {
-    const next = bitReader(bytes);
-    return Array.from({ length }, () => next(size));
-  };
-  const gaps = take(width, read.take(Math.ceil((length * width) / 8)));
-  const values = take(widthOf(matrix.high - matrix.low), data.subarray(read.at));
-  return placed(gaps, values, matrix);
-}
-
-function huffman(data, matrix) {
-  const read = new Bytes(data);
-  const { width, length } = entriesOf(read, matrix.count);
-  const gaps = symbols(read, 2 ** width, length);
-  return placed(gaps, symbols(read, matrix.high - matrix.low + 1, length), matrix);
-}
-
-/** Canonical Huffman codes: a table of lengths, then the codes. */
-function symbols(read, alphabet, length) {
-  const next = bitReader(read.take(Math.ceil((alphabet * 5) / 8)));
-  const lengths = Array.from({ length: alphabet }, () => next(5));
-  const order = lengths.map((_, symbol) => symbol).filter((symbol) => lengths[symbol]);
-  order.sort((a, b) => lengths[a] - lengths[b] || a - b);
-  const data = read.take(read.varint());
-  if (order.length === 1 && !data.length) return Array(length).fill(order[0]);
-  const codes = new Map();
-  let [code, before] = [0, 0];
-  order.forEach((symbol, place) => {
-    code = (code + (place > 0)) * 2 ** (lengths[symbol] - before);
-    before = lengths[symbol];
-    codes.set(`${before} ${code}`, symbol);
-  });
-  const bit = bitReader(data);
-  return Array.from({ length }, () => {
-    for (let [size, value] = [1, bit(1)]; size < 32; size++, value = 2 * value + bit(1)) {
-      const symbol = codes.get(`${size} ${value}`);
-      if (symbol !== undefined) return symbol;
-    }
-    return refuse("an unknown code");
-  });
-}
-
 // The context coder
 
 function log2(x) {
@@ -347,7 +286,7 @@ function context(data, matrix, hints) {
   return levels;
 }
 
-const CODERS = [null, raw, sparseRows, relative, huffman, context];
+const CODERS = { 1: raw, 2: sparseRows, 5: context };
 
 // The file
 
@@ -368,7 +307,7 @@ function headsOf(read) {
     }
     const kinds = read.byte();
     const [type, stored] = [TYPES[kinds >> 4], TYPES[kinds & 15]];
-    if (form % 16 > 5 || form > 21 || form === 16 || !type || !stored) refuse("an unknown form");
+    if ((form && !CODERS[form % 16]) || form > 21 || !type || !stored) refuse("an unknown form");
     const dimensions = read.varint();
     if (dimensions > 64) refuse("more than 64 dimensions");
     const shape = Array.from({ length: dimensions }, () => read.varint());

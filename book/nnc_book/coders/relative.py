@@ -2,7 +2,10 @@
 
 Zeros are counted along the rows. A gap that does not fit its bits is bridged by entries that are
 themselves zero; zeros after the last non-zero are left out. Source: Han, Mao and Dally, "Deep
-Compression" (2015), section 2 and figure 2. The page "File format" says what the bytes are.
+Compression" (2015), section 2 and figure 2.
+
+A byte, the width of a gap; a varint, the number of entries; the gaps, so many bits each, filled to
+a byte; the levels less the lowest, in the fewest bits that hold all.
 """
 
 from __future__ import annotations

@@ -3,7 +3,11 @@
 A frequent symbol gets a short code. Codes of one length are consecutive numbers in the order of
 their symbols, so that the lengths alone tell the code. Sources: Huffman (1952); Han, Mao and
 Dally, "Deep Compression" (2015), section 4. With gaps of no bits every weight is an entry: the
-usual Huffman code of a dense network. The page "File format" says what the bytes are.
+usual Huffman code of a dense network.
+
+A byte, the width of a gap, and a varint, the number of entries; then gaps and values, each as: the
+length of every symbol's code, five bits each, filled to a byte; a varint, the number of bytes; the
+codes of all entries, filled to a byte.
 """
 
 from __future__ import annotations
@@ -12,10 +16,11 @@ import heapq
 
 import numpy as np
 
-from nnc.storage import bits, relative
+from nnc.storage import bits
 from nnc.storage.bits import Reader
 from nnc.storage.compiled import compiled, numbers, octets, zeros
 from nnc.storage.errors import StorageError
+from nnc_book.coders import relative
 
 _LONGEST = 31  # bits of a code: what five bits can say
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import asdict
 from numbers import Real
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from nnc.priors import Gamma, GaussianMixturePrior, HyperPriors
+from nnc.priors import Beta, Gamma, GaussianMixturePrior, HyperPriors
 from nnc.pruning.folding import normalised_layers
 from nnc.pruning.kmeans import kmeans
 from nnc.pruning.quantised import Quantised
@@ -228,11 +229,16 @@ class SoftWeightSharing(nn.Module):
 
     def get_extra_state(self) -> dict[str, Any]:
         """What ``state_dict`` keeps besides the prior."""
-        return {"taken": self.taken, "held": dict(self._held), "units": dict(self._units)}
+        # Units and hyper-priors come from the weights that the object was made with.
+        start = {"units": dict(self._units), "hyper": asdict(self._prior.hyper)}
+        return {"taken": self.taken, "held": dict(self._held)} | start
 
     def set_extra_state(self, state: dict[str, Any]) -> None:
         """Take it up again."""
         self.taken, self._units = state["taken"], dict(state["units"])
+        zero, others, pi_0 = (state["hyper"][name] for name in ("zero", "others", "pi_0"))
+        pi_0 = pi_0 and Beta(**pi_0)
+        self._prior.hyper = HyperPriors(zero=Gamma(**zero), others=Gamma(**others), pi_0=pi_0)
         self._held = {name: zero.to(self._device()) for name, zero in state["held"].items()}
         self._set_factor()
 

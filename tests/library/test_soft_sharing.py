@@ -114,7 +114,8 @@ def test_the_object_may_be_made_from_the_resumed_network():
     sharing = nnc.SoftWeightSharing(model, examples=10, steps=10)
     sharing.step()
     with torch.no_grad():
-        model[0].weight.mul_(3)  # training, in short
+        for weight in (model[0].weight, model[3].weight):
+            weight.mul_(3)  # training, in short
     again = nnc.SoftWeightSharing(model, examples=10, steps=10)
     again.load_state_dict(sharing.state_dict())
     assert torch.equal(again.penalty(), sharing.penalty())

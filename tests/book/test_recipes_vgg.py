@@ -13,7 +13,7 @@ from nnc.training.streams import stream
 from nnc.training.teaching import fingerprint
 from nnc_book import records
 from nnc_book.arrays import read_arrays
-from nnc_book.recipes import get, stages, vgg
+from nnc_book.recipes import get, running, stages, vgg
 from nnc_book.recipes.job import Job
 from nnc_book.recipes.running import run
 
@@ -211,3 +211,15 @@ def test_statistics_are_taken_anew_where_there_are_any(data, tmp_path):
     model = stages.rebuilt(job, {"train": data.train}, quantised)
     norm = next(m for m in model.modules() if isinstance(m, torch.nn.BatchNorm2d))
     assert not torch.equal(norm.running_mean, torch.zeros(4))
+
+
+@pytest.mark.parametrize(
+    ("quota", "allowed"),
+    [("200000 100000", 2), ("50000 100000", 1), ("max 100000", 3), ("", 3), (None, 3)],
+)
+def test_there_are_no_more_threads_than_a_containers_quota(monkeypatch, tmp_path, quota, allowed):
+    if quota is not None:
+        (tmp_path / "cpu.max").write_text(quota)
+    monkeypatch.setattr(running, "QUOTA", tmp_path / "cpu.max")
+    monkeypatch.setattr(running.os, "sched_getaffinity", lambda process: {1, 2, 5}, raising=False)
+    assert running.cores() == allowed

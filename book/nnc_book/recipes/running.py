@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import json
+import os
 import platform
 import subprocess
 import sys
@@ -18,6 +20,7 @@ from nnc.files import atomic_write
 from nnc_book import records
 from nnc_book.recipes.job import Job, Recipe, Settings
 
+QUOTA = Path("/sys/fs/cgroup/cpu.max")  # microseconds of each period, and the period
 SEED = 1000  # of every trial: no recorded run uses it
 
 
@@ -49,6 +52,8 @@ def run(
     }
     if outcome.exists():
         return _finished(outcome, described, seed)
+    # More threads than cores make each other wait: ten times slower, on the machine of the records.
+    torch.set_num_threads(min(torch.get_num_threads(), cores()))
     began = time.perf_counter()
     found = recipe.run(Job(recipe.build, settings, dataset, seed, folder, searching, progress))
     seconds = sum(row["seconds"] for rows in found["history"].values() for row in rows)
@@ -89,6 +94,16 @@ def search(recipe: Recipe, dataset: Dataset, folder: Path, progress: bool = True
         shown = [key for key in ("validation_accuracy", "sparsity", "file_bytes") if key in metrics]
         reached = ", ".join(f"{key} {metrics[key]:.6g}" for key in shown)
         print(f"trial {number}: {changes}: {reached}", flush=True)
+
+
+def cores() -> int:
+    """Processors that this process may use: by its affinity, and by a container's quota."""
+    affinity = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else ()
+    count = len(affinity) or os.cpu_count() or 1
+    with contextlib.suppress(OSError, ValueError):  # no such file, or "max" for no quota
+        quota, period = QUOTA.read_text().split()
+        count = min(count, max(1, int(quota) // int(period)))
+    return count
 
 
 def environment() -> dict[str, Any]:

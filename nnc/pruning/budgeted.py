@@ -13,15 +13,17 @@ from nnc.pruning.quantised import Quantised
 from nnc.pruning.shared_values import SharedValues
 from nnc.weights import plain_state, prunable_weights, unwrapped
 
-_FREE, _SETTLING = 0.6, 0.9  # shares of the steps: codes are free, then only become zero, then stay
+# Shares of the steps: the first checks say what error this learning rate makes by itself; then
+# codes are free; then weights at zero stay there, because what has drifted behind them would come
+# back all at once; then all codes stay.
+_WARM, _FREE, _SETTLING = 0.05, 0.6, 0.9
 _CHECKS = 100  # how often the price of a bit is adjusted
 _FIRST_PRICE = 0.1  # in units of the mean energy of a weight
-_PACE = 0.12  # how far the price's logarithm may move from check to check while codes are free
-_SLOWER = 0.25  # and how much slower while they only become zero
-# A weight that no longer returns must not leave because it wavers about its threshold.
+_PACE = 0.15  # how far the price's logarithm may move from check to check while codes are free
+_SLOWER = 0.25  # and how much slower afterwards
+# A weight that may not return must not leave because it wavers about its threshold.
 _EASED = 0.5  # factor on the price when codes are free no longer
-_LEEWAY = 1.5  # multiple of what may be lost while codes are free: settling wins the rest back
-_KEPT = ("dense_error", "price", "taken", "error", "_over")
+_KEPT = ("dense_error", "price", "taken", "error", "_unpriced")
 
 
 class BudgetedSharing(nn.Module):
@@ -72,8 +74,7 @@ class BudgetedSharing(nn.Module):
         self._values = SharedValues(weights | small)  # type: ignore[arg-type]
         self.price = _FIRST_PRICE * self._values.energy()
         self.taken = 0
-        self.error = self.dense_error
-        self._over = False
+        self.error = self._unpriced = self.dense_error
         self._best: dict[str, Any] | None = None
 
     @property
@@ -87,7 +88,7 @@ class BudgetedSharing(nn.Module):
         free, fixed = self.taken < _FREE * self.steps, self.taken >= _SETTLING * self.steps
         if self.taken == math.ceil(_FREE * self.steps):
             self.price *= _EASED
-        self._values.step(self.price, fixed=fixed, returning=free or self._over)
+        self._values.step(self.price, fixed=fixed, returning=free)
         if self.taken % max(1, self.steps // _CHECKS) == 0 or self.taken == self.steps:
             self._check(free)
 
@@ -95,12 +96,13 @@ class BudgetedSharing(nn.Module):
         """Measure, remember the network if it is the best so far, and adjust the price."""
         self.error, size = self._error(), self._values.expected_bytes()
         self._remember(size)
-        self._over = self._excess(size) > 0
         if self.bytes is not None:
-            step = 3 * math.log(size / self.bytes)  # full pace from a third too large
+            step = 3 * math.log(size / (0.97 * self.bytes))  # to end a little below
+        elif self.taken < _WARM * self.steps:
+            self._unpriced, step = max(self._unpriced, self.error), 0.0
         else:
-            allowed = self.lose * (_LEEWAY if free else 1.0)  # type: ignore[operator]
-            step = (self.dense_error + allowed - self.error) / allowed
+            start, lose = self._unpriced if free else self.dense_error, float(self.lose or 0)
+            step = (start + lose - self.error) / lose
         pace = _PACE if free else _PACE * _SLOWER
         if math.isfinite(step):
             self.price *= math.exp(pace * max(-1.0, min(1.0, step)))

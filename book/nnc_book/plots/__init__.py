@@ -20,7 +20,7 @@ from nnc_book.plots.figures import (
 )
 from nnc_book.plots.film import Film
 from nnc_book.plots.page import Badge, Caption, Picture, Table, caption, png
-from nnc_book.plots.paper import Code
+from nnc_book.plots.paper import modules
 from nnc_book.plots.schematic import Lesson
 from nnc_book.plots.storing import bars, levels, narrowing, shares_of, sizes_by_share
 from nnc_book.plots.students import (
@@ -39,7 +39,6 @@ from nnc_book.plots.style import FIGURE_CSS, LIMITS, PALETTE, use_style
 __all__ = [
     "Badge",
     "Caption",
-    "Code",
     "Edges",
     "FIGURE_CSS",
     "Film",
@@ -64,6 +63,7 @@ __all__ = [
     "histories",
     "joint",
     "levels",
+    "modules",
     "narrowing",
     "pixels",
     "png",

@@ -18,7 +18,8 @@ from nnc_book import plots
 from nnc_book.widgets.still import WithStill, script
 
 _SIDE = 28  # pixels
-_CSS = """
+PIXELS = _SIDE * _SIDE
+DIGIT_CSS = """
 .nnc-digit .desk{display:flex;flex-wrap:wrap;gap:12px 24px;align-items:flex-start}
 .nnc-digit .pad{width:280px;max-width:100%;aspect-ratio:1;border:2px solid var(--baseline);
  border-radius:6px;touch-action:none;cursor:crosshair;color:var(--weights);
@@ -40,6 +41,28 @@ _CSS = """
 """
 
 
+def checked(digits: Tensor, labels: list[int]) -> None:
+    """Refuse digits of another shape or type, and labels that are not one for each.
+
+    Raises:
+        traitlets.TraitError: see above.
+    """
+    if digits.dtype != torch.uint8 or digits.shape[1:] != (_SIDE, _SIDE):
+        raise traitlets.TraitError(
+            f"digits is {digits.dtype} of shape {tuple(digits.shape)}, must be torch.uint8 of "
+            "shape (N, 28, 28)"
+        )
+    if len(labels) != len(digits):
+        raise traitlets.TraitError(
+            f"labels has {len(labels)} entries, must have {len(digits)}, one for each digit"
+        )
+
+
+def encoded(digits: Tensor) -> list[str]:
+    """Each digit's pixels in base64."""
+    return [base64.b64encode(bytes(one.flatten().tolist())).decode() for one in digits]
+
+
 class Digit(WithStill):
     """Networks of LeNet-300-100, decoded in the page from their files, answer a drawn digit.
 
@@ -58,35 +81,27 @@ class Digit(WithStill):
         nnc.storage.StorageError: a file is damaged.
     """
 
-    _esm = script("sws.js", "digit.js")
-    _css = plots.FIGURE_CSS + _CSS
+    _esm = script("sws.js", "answer.js", "digit.js")
+    _css = plots.FIGURE_CSS + DIGIT_CSS
 
     names = traitlets.List(traitlets.Unicode(), minlen=1, maxlen=2).tag(sync=True)
     files = traitlets.List(traitlets.Unicode(), minlen=1, maxlen=2).tag(sync=True)
     digits = traitlets.List(traitlets.Unicode(), minlen=1).tag(sync=True)
     labels = traitlets.List(traitlets.Int(min=0, max=9)).tag(sync=True)
-    image = traitlets.List(
-        traitlets.Int(min=0, max=255), minlen=_SIDE * _SIDE, maxlen=_SIDE * _SIDE
-    ).tag(sync=True)
+    image = traitlets.List(traitlets.Int(min=0, max=255), minlen=PIXELS, maxlen=PIXELS).tag(
+        sync=True
+    )
 
     def __init__(
         self, files: Mapping[str, bytes], digits: Tensor, labels: list[int], **traits: Any
     ) -> None:
-        if digits.dtype != torch.uint8 or digits.shape[1:] != (_SIDE, _SIDE):
-            raise traitlets.TraitError(
-                f"digits is {digits.dtype} of shape {tuple(digits.shape)}, must be torch.uint8 of "
-                "shape (N, 28, 28)"
-            )
-        if len(labels) != len(digits):
-            raise traitlets.TraitError(
-                f"labels has {len(labels)} entries, must have {len(digits)}, one for each digit"
-            )
+        checked(digits, labels)
         self._networks = [storage.loads(data).load_into(LeNet300100()) for data in files.values()]
         traits.setdefault("image", digits[0].flatten().tolist())
         super().__init__(
             names=list(files),
             files=[base64.b64encode(data).decode() for data in files.values()],
-            digits=[base64.b64encode(bytes(one.flatten().tolist())).decode() for one in digits],
+            digits=encoded(digits),
             labels=labels,
             **traits,
         )

@@ -2,13 +2,13 @@
 
 Classes stand on dimension 1, as torch's own ``cross_entropy`` has them (N × C, N × C × T,
 N × C × H × W), or on another one that is named: ``dim=-1`` for the tokens of a language model.
-Logits in half precision are computed with in float32.
+Logits of less than 32 bits are computed with in float32.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 import torch
@@ -17,8 +17,6 @@ from torch.nn import functional
 
 Reduction = Literal["mean", "sum", "none"]
 _REDUCTIONS = ("mean", "sum", "none")
-_HALF = (torch.float16, torch.bfloat16)
-_WHOLE = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
 
 
 def soft_targets(logits: Tensor, temperature: float, *, dim: int = 1) -> Tensor:
@@ -34,13 +32,13 @@ def soft_targets(logits: Tensor, temperature: float, *, dim: int = 1) -> Tensor:
         dim: the dimension of the classes.
 
     Returns:
-        Probabilities of the shape of ``logits``, summing to 1 over the classes.
+        Probabilities of the shape of ``logits``, summing to 1 over the classes, at least float32.
 
     Raises:
         ValueError: logits have another shape or type, or a number is out of range.
     """
     _check_logits("logits", logits, dim)
-    _check_temperature(temperature)
+    _check("temperature", temperature, 0 < temperature < math.inf, "positive and finite")
     return functional.softmax(_wide(logits) / temperature, dim=dim)
 
 
@@ -72,13 +70,14 @@ def distillation_loss(
             that student and teacher both exclude with minus infinity counts nothing.
         teacher_logits: of the same shape, for the same images in the same order; or a sequence
             of such tensors, one for each teacher.
-        labels: class numbers, of any integer type, one for each position; None where there are
-            none, and then alpha must be 1.
+        labels: class numbers from 0, of any integer type, one for each position; None where
+            there are none, and then alpha must be 1.
         temperature: T of both distributions, positive and finite.
         alpha: weight of the teacher's term, from 0 (labels alone) to 1 (teacher alone).
         dim: the dimension of the classes.
-        mask: bool, one for each position; False leaves the position out of both terms.
-        ignore_index: the label of positions that are left out of both terms.
+        mask: bool, one for each position; False leaves the position out of both terms, and what
+            stands there, NaN too, reaches neither the loss nor its gradient.
+        ignore_index: the label of positions that are left out likewise.
         weight: C, how much each class counts in the labels' term, as in ``cross_entropy``.
         reduction: ``"mean"`` over the positions that count (0 where none does), ``"sum"``, or
             ``"none"`` for a value at each position, 0 at those left out.
@@ -90,153 +89,161 @@ def distillation_loss(
         ValueError: shapes or types do not go together, or a number is out of range. Labels
             beyond the classes are found on the processor alone: to look would make a GPU wait.
     """
-    teachers = (teacher_logits,) if isinstance(teacher_logits, Tensor) else tuple(teacher_logits)
-    _check_logits("student_logits", student_logits, dim)
-    _check_teachers(teachers, student_logits, dim)
-    _check_numbers(temperature, alpha, reduction, without_labels=labels is None)
-    student = _wide(student_logits).movedim(dim, 1)
-    counted = _counted(student, labels, mask, ignore_index)
+    student, *taught = _checked(student_logits, teacher_logits, dim)
+    _check("temperature", temperature, 0 < temperature < math.inf, "positive and finite")
+    _check("alpha", alpha, 0 <= alpha <= 1, "from 0 (labels alone) to 1 (teacher alone)")
+    _check("alpha", alpha, alpha == 1 or labels is not None, "1 without labels; or give labels")
+    _check("reduction", reduction, reduction in _REDUCTIONS, "mean, sum or none")
+    positions, classes = _positions(student_logits, dim), (student.shape[1],)
+    _check_beside("labels", labels, "integer", positions, student_logits)
+    _check_beside("mask", mask, "bool", positions, student_logits)
+    _check_beside("weight", weight, "floating point", classes, student_logits)
+    if student.dim() < student_logits.dim():
+        labels, mask = (given if given is None else given.flatten() for given in (labels, mask))
+    # Widened before they are compared: among uint8, -100 is 156.
+    labels = labels if labels is None else labels.long()
+    counted = _counted(labels, mask, student.shape[1], ignore_index)
+    if counted is not None:
+        student = student.masked_fill(~counted.unsqueeze(1), 0)
     terms = []
-    if alpha > 0:
-        taught = [_wide(teacher.detach()).to(student).movedim(dim, 1) for teacher in teachers]
-        soft = _reduced(_divergence(student, taught, temperature), counted, reduction)
-        terms.append(alpha * (temperature**2 * soft))
     if labels is not None and alpha < 1:
-        hard = _labels_term(student, labels, counted, ignore_index, weight, reduction)
-        terms.append((1 - alpha) * hard)
-    return terms[0] if len(terms) == 1 else terms[0] + terms[1]
+        terms.append((1 - alpha) * _labels_term(student, labels, counted, weight, reduction))
+    if alpha > 0:
+        products = _divergence(student, taught, temperature, counted)
+        summed = products.sum(dim=1) if reduction == "none" else products.sum()
+        size = _size(positions, counted) if reduction == "mean" else 1
+        terms.append(alpha * temperature**2 / size * summed)
+    loss = terms[0] if len(terms) == 1 else terms[0] + terms[1]
+    return loss.reshape(positions) if reduction == "none" else loss
+
+
+def _checked(student: Tensor, teachers: Tensor | Sequence[Tensor], dim: int) -> Iterator[Tensor]:
+    """Student and teachers, classes on dimension 1."""
+    _check_logits("student_logits", student, dim)
+    yield _classes_second(student, dim)
+    teachers = (teachers,) if isinstance(teachers, Tensor) else tuple(teachers)
+    _check("teacher_logits", teachers, len(teachers) > 0, "the logits of at least one teacher")
+    for teacher in teachers:
+        _check_logits("teacher_logits", teacher, dim)
+        same = teacher.shape == student.shape and teacher.numel() > 0
+        _check("teacher_logits", teacher, same, "of the same shape, not empty", student)
+        yield _classes_second(teacher.detach(), dim)
+
+
+def _classes_second(logits: Tensor, dim: int) -> Tensor:
+    """At least float32, classes on dimension 1; where they are last, all positions on 0.
+
+    So a position's classes stay neighbours in memory, where moving them would spread them.
+    """
+    logits, dim = _wide(logits), dim % logits.dim()
+    if dim == 1:
+        return logits
+    return logits.flatten(0, -2) if dim == logits.dim() - 1 else logits.movedim(dim, 1)
 
 
 def _wide(logits: Tensor) -> Tensor:
-    """Half precision has too few digits for sums over many classes."""
-    return logits.float() if logits.dtype in _HALF else logits
+    """Half precision and less has too few digits for sums over many classes."""
+    return logits.float() if logits.element_size() < 4 else logits
 
 
-def _divergence(student: Tensor, teachers: Sequence[Tensor], temperature: float) -> Tensor:
-    """``KL(teacher ‖ student)`` at T for each position, classes on dimension 1."""
-    taught = [functional.log_softmax(teacher / temperature, dim=1) for teacher in teachers]
+def _positions(logits: Tensor, dim: int) -> tuple[int, ...]:
+    dim %= logits.dim()
+    return (*logits.shape[:dim], *logits.shape[dim + 1 :])
+
+
+def _divergence(
+    student: Tensor, teachers: Sequence[Tensor], temperature: float, counted: Tensor | None
+) -> Tensor:
+    """The terms of ``KL(teacher ‖ student)`` at T, classes on dimension 1; 0 where left out."""
+    taught = [(teacher.to(student) / temperature).log_softmax(1) for teacher in teachers]
     target = taught[0]
     if len(taught) > 1:
         target = torch.stack(taught).logsumexp(dim=0) - math.log(len(taught))
-    gap = target - functional.log_softmax(student / temperature, dim=1)
-    # Where the teacher gives a class nothing, 0 log 0 is 0, whatever the student gives it.
     share = target.exp()
-    return (share * gap.masked_fill(share == 0, 0)).sum(dim=1)
+    if counted is not None:
+        share = share.masked_fill(~counted.unsqueeze(1), 0)
+    gap = target - (student / temperature).log_softmax(1)
+    # Where the teacher gives a class nothing, 0 log 0 is 0, whatever the student gives it.
+    if not _may_look(share) or share.amin().item() == 0:
+        gap = gap.masked_fill(share == 0, 0)
+    return share * gap
 
 
 def _labels_term(
-    student: Tensor,
-    labels: Tensor,
-    counted: Tensor | None,
-    ignore_index: int,
-    weight: Tensor | None,
-    reduction: Reduction,
+    student: Tensor, labels: Tensor, counted: Tensor | None, weight: Tensor | None, way: Reduction
 ) -> Tensor:
     """``CE(student, labels)``, the mean weighted by the classes' weights."""
-    labels = labels.long()
+    if counted is None and weight is None:
+        return functional.cross_entropy(student, labels, reduction=way)
+    sizes = torch.ones_like(labels, dtype=student.dtype)
     if counted is not None:
-        labels = labels.masked_fill(~counted, ignore_index)
-    weight = weight if weight is None else weight.to(student)
-    way = "none" if reduction == "none" else "sum"
-    total = functional.cross_entropy(
-        student, labels, weight, ignore_index=ignore_index, reduction=way
-    )
-    if reduction != "mean":
-        return total
-    kept = labels != ignore_index
-    sizes = kept if weight is None else weight[labels.where(kept, 0)] * kept
-    return total / _at_least_some(sizes.sum())
-
-
-def _reduced(values: Tensor, counted: Tensor | None, reduction: Reduction) -> Tensor:
-    """Values of positions brought to the shape asked for."""
-    if counted is not None:
-        values = values.masked_fill(~counted, 0)
-    if reduction == "none":
+        labels, sizes = labels.where(counted, 0), sizes * counted
+    if weight is not None:
+        sizes = sizes * weight.to(student)[labels]
+    values = sizes * functional.cross_entropy(student, labels, reduction="none")
+    if way == "none":
         return values
-    if reduction == "sum":
-        return values.sum()
-    return values.mean() if counted is None else values.sum() / _at_least_some(counted.sum())
+    return values.sum() / (_size((), sizes) if way == "mean" else 1)
 
 
-def _at_least_some(size: Tensor) -> Tensor:
-    """The size, or 1 where nothing counts, so that an empty sum divides to 0 and not to NaN."""
-    return torch.where(size == 0, 1, size)
+def _size(positions: Sequence[int], sizes: Tensor | None) -> Tensor | int:
+    """What a mean divides by; 1 where nothing counts, so that it is 0 and not NaN."""
+    if sizes is None:
+        return math.prod(positions)
+    size = sizes.sum()
+    return size.masked_fill(size == 0, 1)
 
 
 def _counted(
-    student: Tensor, labels: Tensor | None, mask: Tensor | None, ignore_index: int
+    labels: Tensor | None, mask: Tensor | None, classes: int, ignore_index: int
 ) -> Tensor | None:
-    """Which positions count; None where all do and nobody has to look."""
-    positions = student.shape[:1] + student.shape[2:]
-    if mask is not None and (mask.dtype != torch.bool or mask.shape != positions):
-        raise ValueError(
-            f"mask is {mask.dtype} of shape {tuple(mask.shape)}, must be torch.bool of shape "
-            f"{tuple(positions)}: one for each position of the logits"
-        )
+    """Which positions count, None where all do; labels of those are checked where that is free."""
     if labels is None:
         return mask
-    _check_labels(labels, positions, student.shape[1], ignore_index)
-    kept = labels != ignore_index
-    return kept if mask is None else kept & mask
+    look = _may_look(labels)
+    if look:
+        low, high = (int(end) for end in labels.aminmax())
+        if low >= 0 and high < classes and not low <= ignore_index <= high:
+            return mask
+    counted = labels != ignore_index if mask is None else mask & (labels != ignore_index)
+    if look:
+        for end in (int(end) for end in labels.where(counted, 0).aminmax()):
+            allowed = f"from 0 to {classes - 1}, or ignore_index, {ignore_index}"
+            _check("one of labels", end, 0 <= end < classes, allowed)
+    return counted
+
+
+def _may_look(tensor: Tensor) -> bool:
+    """Whether a branch on values is free: a GPU would wait, a compiled graph break."""
+    return tensor.device.type == "cpu" and not torch.compiler.is_compiling()
 
 
 def _check_logits(name: str, logits: Tensor, dim: int) -> None:
-    if logits.dim() < 2 or not logits.is_floating_point():
-        raise ValueError(
-            f"{name} is {logits.dtype} of shape {tuple(logits.shape)}, must be floating point of "
-            "two or more dimensions, images × classes; softmax is taken over the classes"
-        )
-    if not -logits.dim() <= dim < logits.dim():
-        raise ValueError(
-            f"dim is {dim}, must name one of the {logits.dim()} dimensions of {name}, "
-            f"{tuple(logits.shape)}; give that of the classes"
-        )
-    if logits.shape[dim] == 0:
-        raise ValueError(f"{name} has shape {tuple(logits.shape)}, must have at least one class")
+    fits = isinstance(logits, Tensor) and logits.is_floating_point() and logits.dim() >= 2
+    _check(name, logits, fits, "floating point, of two or more dimensions, images × classes")
+    fits = -logits.dim() <= dim < logits.dim() and logits.shape[dim] > 0
+    _check("dim", dim, fits, "the dimension of the classes, one or more,", logits)
 
 
-def _check_teachers(teachers: Sequence[Tensor], student: Tensor, dim: int) -> None:
-    if not teachers:
-        raise ValueError("teacher_logits is empty, must hold the logits of at least one teacher")
-    for teacher in teachers:
-        _check_logits("teacher_logits", teacher, dim)
-        if teacher.shape != student.shape or student.numel() == 0:
-            raise ValueError(
-                f"student_logits has shape {tuple(student.shape)} and teacher_logits "
-                f"{tuple(teacher.shape)}, must be equal and not empty; give both networks the "
-                "same images and classes"
-            )
-
-
-def _check_numbers(
-    temperature: float, alpha: float, reduction: Reduction, without_labels: bool
+def _check_beside(
+    name: str, given: Tensor | None, sort: str, shape: tuple[int, ...], logits: Tensor
 ) -> None:
-    _check_temperature(temperature)
-    if not 0 <= alpha <= 1:
-        raise ValueError(f"alpha is {alpha}, must lie from 0 (labels alone) to 1 (teacher alone)")
-    if without_labels and alpha != 1:
-        raise ValueError(f"alpha is {alpha} without labels, must be 1; or give the labels")
-    if reduction not in _REDUCTIONS:
-        raise ValueError(f"reduction is {reduction!r}, must be one of {', '.join(_REDUCTIONS)}")
-
-
-def _check_temperature(temperature: float) -> None:
-    if not (math.isfinite(temperature) and temperature > 0):
-        raise ValueError(f"temperature is {temperature}, must be positive and finite")
-
-
-def _check_labels(labels: Tensor, positions: torch.Size, classes: int, ignore_index: int) -> None:
-    if labels.dtype not in _WHOLE or labels.shape != positions:
-        raise ValueError(
-            f"labels is {labels.dtype} of shape {tuple(labels.shape)}, must be of an integer type "
-            f"and of shape {tuple(positions)}: class numbers, not one-hot vectors"
-        )
-    if labels.device.type != "cpu" or torch.compiler.is_compiling():
+    if given is None:
         return
-    named = labels[labels != ignore_index]
-    if len(named) and not (0 <= (low := int(named.min())) <= (high := int(named.max())) < classes):
-        raise ValueError(
-            f"labels run from {low} to {high}, must lie below the {classes} classes, or be "
-            f"ignore_index, {ignore_index}"
+    fits = isinstance(given, Tensor) and given.shape == shape and given.device == logits.device
+    if fits:
+        whole = "bool" if given.dtype == torch.bool else "integer"
+        fits = sort == ("floating point" if given.is_floating_point() else whole)
+    _check(name, given, fits, f"of {sort} type, one for each position (weight: each class)", logits)
+
+
+def _check(name: str, value: object, fits: bool, allowed: str, beside: object = None) -> None:
+    if not fits:
+        value, beside = (
+            f"{given.dtype} of shape {tuple(given.shape)} on {given.device}"
+            if isinstance(given, Tensor)
+            else given
+            for given in (value, beside)
         )
+        place = f" beside logits that are {beside}" if beside else ""
+        raise ValueError(f"{name} is {value}, must be {allowed}{place}")

@@ -111,7 +111,7 @@ def distillation_loss(
     if alpha > 0:
         products = _divergence(student, taught, temperature, counted)
         summed = products.sum(dim=1) if reduction == "none" else products.sum()
-        size = _size(positions, counted) if reduction == "mean" else 1
+        size = _size(positions, counted, student.dtype) if reduction == "mean" else 1
         terms.append(alpha * temperature**2 / size * summed)
     loss = terms[0] if len(terms) == 1 else terms[0] + terms[1]
     return loss.reshape(positions) if reduction == "none" else loss
@@ -183,14 +183,14 @@ def _labels_term(
     values = sizes * functional.cross_entropy(student, labels, reduction="none")
     if way == "none":
         return values
-    return values.sum() / (_size((), sizes) if way == "mean" else 1)
+    return values.sum() / (_size((), sizes, student.dtype) if way == "mean" else 1)
 
 
-def _size(positions: Sequence[int], sizes: Tensor | None) -> Tensor | int:
+def _size(positions: Sequence[int], sizes: Tensor | None, dtype: torch.dtype) -> Tensor | int:
     """What a mean divides by; 1 where nothing counts, so that it is 0 and not NaN."""
     if sizes is None:
         return math.prod(positions)
-    size = sizes.sum()
+    size = sizes.sum(dtype=dtype)
     return size.masked_fill(size == 0, 1)
 
 

@@ -18,7 +18,7 @@ from nnc_book.recipes.job import Job
 from nnc_book.recipes.running import run
 
 # Few steps: nothing may diverge, and the average may not lag behind.
-SHORT = {"validation": 40, "batch_size": 16, "learning_rate": 0.05, "averaging": 0.5}
+SHORT = {"validation": 40, "batch_size": 16, "learning_rate": 0.05, "averaging": 0.05}
 SMALL = (4, "pool", 4, "pool", 4, "pool", 4, "pool", 8, "pool")
 
 

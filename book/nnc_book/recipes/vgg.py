@@ -49,7 +49,7 @@ NETWORK: Settings = {
     "validation": 5000, "batch_size": 128,
     "warm_up": 0.2,  # share of the steps before the peak of the learning rate
     "momentum": 0.9, "weight_decay": 5e-4,  # Nesterov's; of matrices and kernels alone
-    "averaging": 0.998,  # share of the averaged weights that a step keeps
+    "averaging": 0.03,  # share of the steps, the last ones, over which weights are averaged
     "crop": 4,  # pixels padded by reflection before the crop
     "compute": "bfloat16",
 }
@@ -231,7 +231,8 @@ def train(job: Job, lesson: Lesson) -> tuple[nn.Module, History]:
     torch.manual_seed(job.seed)
     # Of one layout with the network that is trained: several times as fast to average.
     model = job.build().to(memory_format=torch.channels_last)
-    keeping = get_ema_multi_avg_fn(s["averaging"])
+    steps = stages.steps(lesson, s["epochs"])
+    keeping = get_ema_multi_avg_fn(1 - 1 / max(1, s["averaging"] * steps))
     averaged = AveragedModel(model, multi_avg_fn=keeping, use_buffers=True)
     kernels = [weight for weight in model.parameters() if weight.dim() > 1]
     others = [weight for weight in model.parameters() if weight.dim() <= 1]
@@ -240,8 +241,8 @@ def train(job: Job, lesson: Lesson) -> tuple[nn.Module, History]:
         lr=s["learning_rate"], momentum=s["momentum"], nesterov=True,
     )  # fmt: skip
     scheduler = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, s["learning_rate"], total_steps=stages.steps(lesson, s["epochs"]),
-        pct_start=s["warm_up"], anneal_strategy="linear", cycle_momentum=False,
+        optimiser, s["learning_rate"], total_steps=steps, pct_start=s["warm_up"],
+        anneal_strategy="linear", cycle_momentum=False,
     )  # fmt: skip
 
     def measure(epoch: int) -> dict[str, float]:

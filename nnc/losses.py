@@ -234,7 +234,10 @@ def _check_beside(
     if fits:
         whole = "bool" if given.dtype == torch.bool else "integer"
         fits = sort == ("floating point" if given.is_floating_point() else whole)
-    _check(name, given, fits, f"of {sort} type, one for each position (weight: each class)", logits)
+    allowed = f"of {sort} type and of shape {tuple(shape)}"
+    if name == "labels":
+        allowed += " (class numbers, not one-hot vectors)"
+    _check(name, given, fits, allowed, logits)
 
 
 def _check(name: str, value: object, fits: bool, allowed: str, beside: object = None) -> None:

@@ -95,7 +95,7 @@ def ours(quantised: Quantised, names: set[str]) -> tuple[int, float, float]:
     storage.loads(data)
     read = time.perf_counter()
     entries = (e for e in storage.describe(data).entries if e.name in names)
-    return sum(len(entry.levels) for entry in entries), written - began, read - written
+    return sum(entry.coded for entry in entries), written - began, read - written
 
 
 def peer(python: str, levels: dict[str, np.ndarray]) -> dict[str, float]:

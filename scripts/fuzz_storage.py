@@ -3,10 +3,10 @@
     python scripts/fuzz_storage.py --minutes 10 [--seed N]
 
 Checksums are put right after the damage, so that what lies behind them is reached. Half of the
-files have bytes changed, moved, put in or taken out; in the others a tensor's head says something
-else than its body. Prints a line of progress, then a summary; a file that makes ``loads`` raise
-anything else is printed as hex, and the exit status is 1. The tests use the same functions for a
-few seconds (tests/test_storage.py).
+files have bytes of the directory changed, moved, put in or taken out; in the others a tensor's head
+says something else than its body, or its body is damaged in the same way. Prints a line of
+progress, then a summary; a file that makes ``loads`` raise anything else is printed as hex, and the
+exit status is 1. The tests use the same functions for a few seconds (tests/test_storage.py).
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ import torch
 
 import nnc
 from nnc.storage import CODERS, Entry, File, StorageError, container, describe, dumps, loads
+from nnc.storage.bits import Reader, varint
 
 MAX_BYTES = 1 << 14  # of a network that may be read: 4,096 weights
 NUMBERS = (0, 1, 2, 3, 127, 128, 255, 256, 65_535, 65_536, 65_537, 2**20, 2**32, 2**62, 2**63 - 1)
@@ -33,9 +34,10 @@ KINDS = tuple(container.TYPES)
 FORMS = (container.AS_IS, *CODERS)
 
 
-def sealed(body: bytes) -> bytes:
-    """A file of these bytes and the checksum that fits them."""
-    return body + struct.pack("<I", zlib.crc32(body))
+def sealed(listed: bytes, bodies: bytes = b"") -> bytes:
+    """A file of a directory and what follows it, with the checksum that fits the directory."""
+    data = container.MAGIC + bytes([container.VERSION]) + varint(len(listed)) + listed
+    return data + struct.pack("<I", zlib.crc32(data)) + bodies
 
 
 def bases() -> list[bytes]:
@@ -69,7 +71,7 @@ def _forced(name: str, coder: object) -> bytes:
     codes.view(-1)[[1, 2, 17, 45, 80, 81, 119]] = torch.tensor([1, 2, 1, 2, 2, 1, 2]).int()
     file = describe(dumps(nnc.Quantised({"w": codes}, {"w": torch.tensor([0, 1.0, 2.5])}, {})))
     levels = CODERS[name].encode(codes.numpy(), (0, 2))
-    return container.write([replace(file.entries[0], form=name, levels=levels)], {})
+    return container.write([replace(file.entries[0], form=name, pieces=(levels,))], {})
 
 
 @dataclass
@@ -86,14 +88,22 @@ class Mutator:
         """One more."""
         steps = self.stream.choice((1, 1, 1, 2, 4))
         if self.stream.random() < 0.5:
-            body = bytearray(self.file[:-4])
+            reader = Reader(self.file[4:], "it")
+            listed = bytearray(reader.take(reader.varint()))
             for _ in range(steps):
-                self._damage(body, 4, max(5, min(self._parts.overhead - 4, len(body))))
-            return sealed(bytes(body))
+                self._damage(listed, 0, len(listed))
+            return sealed(bytes(listed), self.file[4 + reader.position + 4 :])
         entries = list(self._parts.entries)
         for _ in range(steps):
             self._lie(entries)
-        return container.write(entries, self._parts.metadata)
+        return self._written(entries)
+
+    def _written(self, entries: list[Entry]) -> bytes:
+        """The file of these entries; as it was where they are more than a file can say."""
+        try:
+            return container.write(entries, self._parts.metadata)
+        except StorageError:
+            return self.file
 
     def _damage(self, body: bytearray, start: int, head: int) -> None:
         """Change bytes from ``start`` on, half of the time before ``head``."""
@@ -105,7 +115,7 @@ class Mutator:
             lambda: body.__setitem__(at, self.stream.choice(BYTES)),
             lambda: body.__setitem__(at, body[at] + self.stream.choice((1, -1)) & 255),
             lambda: body.__setitem__(slice(at, at), self.stream.randbytes(pick(1, 9))),
-            lambda: body.__setitem__(slice(at, at), container.varint(self.stream.choice(NUMBERS))),
+            lambda: body.__setitem__(slice(at, at), varint(self.stream.choice(NUMBERS))),
             lambda: body.__setitem__(slice(at, at), b"\xff" * pick(1, 10) + b"\1"),
             lambda: body.__setitem__(slice(other, other), body[some]),
             lambda: body.__delitem__(some),
@@ -125,20 +135,24 @@ class Mutator:
         entry, number = entries[at], pick(NUMBERS)
         shape, side = list(entry.shape), self.stream.randrange(len(entry.shape) + 1)
         shape[side : side + self.stream.randrange(2)] = [number]
+        pieces = entry.pieces or (b"",)
         changes = (
             {"form": pick(FORMS)},
             {"form": pick(FORMS), "rest": not entry.rest},
-            {"form": container.TIED, "same_as": number, "numbers": b"", "levels": b""},
+            {"form": container.TIED, "same_as": number, "numbers": b"", "pieces": ()},
             {"same_as": self.stream.randrange(len(entries))},
             {"kind": pick(KINDS)},
             {"stored": pick(KINDS)},
             {"book": number},
+            {"hint": pick((0, 1, 2, number))},
             {"shape": tuple(shape)},
             {"shape": entry.shape[::-1]},
             {"shape": pick(entries).shape},
-            {"levels": self._damaged(entry.levels)},
-            {"levels": self._damaged(entry.levels)},
-            {"levels": pick(entries).levels},
+            {"pieces": (*pieces[:-1], self._damaged(pieces[-1]))},
+            {"pieces": (*pieces[:-1], self._damaged(pieces[-1]))},
+            {"pieces": (self._damaged(pieces[0]), *pieces[1:])},
+            {"pieces": pick(entries).pieces},
+            {"pieces": pieces + pieces},
             {"numbers": self._damaged(entry.numbers)},
             {"name": pick(entries).name},
         )
@@ -152,7 +166,7 @@ class Mutator:
         elif len(entries) > 1:
             del entries[at]
 
-    def _damaged(self, data: bytes) -> bytes:
+    def _damaged(self, data: bytes | memoryview) -> bytes:
         body = bytearray(data)
         self._damage(body, 0, len(body))
         return bytes(body)

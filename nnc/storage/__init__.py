@@ -1,6 +1,6 @@
 """A quantised network on disk: ``dumps`` and ``loads`` for bytes, ``save`` and ``load`` for paths.
 
-The format is ``.sws``, version 1; the page "File format" of the book specifies it byte by byte.
+The format is ``.sws``, version 2; the page "File format" of the book specifies it byte by byte.
 Matrices of codes go through the smallest of three coders (``CODERS``), which share one interface:
 ``encode(levels, bounds)`` and ``decode(data, shape, bounds)``. The same network always gives the
 same bytes.
@@ -13,7 +13,7 @@ from pathlib import Path
 
 from nnc.files import atomic_write
 from nnc.pruning.quantised import Quantised
-from nnc.storage import container, tensors
+from nnc.storage import coding, container
 from nnc.storage.container import CODERS, Entry, File
 from nnc.storage.errors import StorageError
 from nnc.storage.tensors import Precision
@@ -47,7 +47,7 @@ def dumps(
             f"quantised is a {type(quantised).__name__}, must be a Quantised: what nnc.quantise, "
             "SoftWeightSharing.quantise or nnc.quantise_kmeans gives"
         )
-    return container.write(tensors.to_entries(quantised, precision, progress), metadata or {})
+    return container.write(coding.to_entries(quantised, precision, progress), metadata or {})
 
 
 def loads(data: bytes, max_bytes: int = 2**30, *, progress: bool = False) -> Quantised:
@@ -65,7 +65,7 @@ def loads(data: bytes, max_bytes: int = 2**30, *, progress: bool = False) -> Qua
         StorageError: the file is truncated, damaged, of another format or of a later version, or
             the network would take more memory than allowed. Nothing large is allocated before.
     """
-    return tensors.to_quantised(describe(data, max_bytes), progress)
+    return coding.to_quantised(describe(data, max_bytes), progress)
 
 
 def describe(data: bytes, max_bytes: int = 2**30) -> File:
@@ -74,7 +74,7 @@ def describe(data: bytes, max_bytes: int = 2**30) -> File:
         raise StorageError(f"data is a {type(data).__name__}, must be bytes; nnc.load takes a path")
     if not isinstance(max_bytes, int) or max_bytes < 0:
         raise StorageError(f"max_bytes is {max_bytes!r}, must be a whole number of at least 0")
-    return container.read(bytes(data), max_bytes)
+    return container.read(data, max_bytes)
 
 
 def save(

@@ -26,7 +26,7 @@ def pack(values: np.ndarray, width: int) -> bytes:
     return b"".join(np.packbits((p >> shifts & 1).astype(np.uint8)).tobytes() for p in pieces)
 
 
-def unpack(data: bytes, count: int, width: int) -> np.ndarray:
+def unpack(data: bytes | memoryview, count: int, width: int) -> np.ndarray:
     """``count`` numbers as ``pack`` wrote them, int64.
 
     Raises:
@@ -63,16 +63,19 @@ class Reader:
         what: what they are, for errors.
     """
 
-    def __init__(self, data: bytes, what: str) -> None:
-        self._data, self._what, self.position = data, what, 0
+    def __init__(self, data: bytes | memoryview, what: str) -> None:
+        self._data, self._what, self.position = memoryview(data), what, 0
 
-    def take(self, count: int) -> bytes:
+    def __len__(self) -> int:
+        return len(self._data) - self.position
+
+    def take(self, count: int) -> memoryview:
         """The next ``count`` bytes.
 
         Raises:
             StorageError: there are fewer.
         """
-        left = len(self._data) - self.position
+        left = len(self)
         if count > left:
             raise StorageError(
                 f"{self._what} ends at byte {len(self._data)}, {count - left} bytes short; "
@@ -101,6 +104,6 @@ class Reader:
                 return number
         raise StorageError(f"{self._what} has a malformed number before byte {self.position}")
 
-    def rest(self) -> bytes:
+    def rest(self) -> memoryview:
         """Everything that is left."""
-        return self.take(len(self._data) - self.position)
+        return self.take(len(self))

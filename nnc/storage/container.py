@@ -1,32 +1,43 @@
-"""The layout of a .sws file: magic, header, payloads, checksum. It knows bytes, not tensors."""
+"""The layout of a .sws file: a directory, then what it lists. It knows bytes, not tensors.
+
+The directory says of every tensor what it is, where its bytes are and their checksum, so that a
+file is listed without decoding and each tensor is read, and found damaged, by itself.
+"""
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import struct
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import ModuleType
+from typing import BinaryIO
 
 from nnc.storage import context, csr, raw
 from nnc.storage.bits import Reader, varint
 from nnc.storage.errors import StorageError
 
-MAGIC, VERSION = b"SWS", 1
+MAGIC, VERSION = b"SWS", 2
 CODERS: dict[str, ModuleType] = {"raw": raw, "csr": csr, "context": context}
 # What an entry's first byte says: 0 for numbers as they are, else the coder of its levels, and
 # last that it is the same tensor as an entry before.
 AS_IS, TIED = "as is", "tied"
-_FORMS = {AS_IS: 0, "raw": 1, "csr": 2, "context": 5, TIED: 6}
-_OF_NUMBER = {number: form for form, number in _FORMS.items()}
-_REST = 16  # added where a tensor of the rest was coded
+_FORMS = (AS_IS, *CODERS, TIED)
+_REST, _HINTED = 16, 32  # added where a tensor of the rest was coded; where it has hints
 # Types of numbers and their bytes; the place in the list is what the file says.
 TYPES = {"float32": 4, "float16": 2, "float64": 8, "bfloat16": 2, "int64": 8, "int32": 4}
 TYPES |= {"int16": 2, "int8": 1, "uint8": 1, "bool": 1}
 _NAMES = tuple(TYPES)
 _MOST_DIMENSIONS = 64
+_MOST_SIZE = 1 << 53  # of any number in a file
+PIECE = 1 << 21  # weights: a matrix with more is coded in pieces of whole rows, without hints
+MOST_HINTED = 16  # matrices one hinting at the next, at most
+# Bytes that no UTF-8 has stand for words that most names end in.
+_WORDS = (b"weight", b"bias", b"running_mean", b"running_var", b"num_batches_tracked")
+_SHORT = {word: bytes([0xF8 + place]) for place, word in enumerate(_WORDS)}
 
 
 @dataclass(frozen=True)
@@ -36,8 +47,10 @@ class Entry:
     ``form``: "as is", "tied", or the coder's name. ``rest``: whether it is one of the network's
     rest. ``kind``: the type of its numbers, and ``stored`` the one they have in the file.
     ``book``: how many values the codebook has, 0 where there is none. ``numbers``: the bytes of
-    the codebook, or of the whole tensor; ``levels``: the bytes of the coded matrix. ``same_as``:
-    for "tied" the place of the entry that it is tied to, whose kind and shape are repeated.
+    the codebook, or of the whole tensor; ``pieces``: the bytes of the coded matrix, piece by
+    piece. ``hint``: how many entries before this one is the matrix that hints at it, 0 for none.
+    ``same_as``: for "tied" the place of the entry that it is tied to, whose kind and shape are
+    repeated. ``crc``: CRC-32 of its bytes.
     """
 
     name: str
@@ -47,9 +60,11 @@ class Entry:
     kind: str
     stored: str
     book: int
-    numbers: bytes
-    levels: bytes
+    numbers: bytes | memoryview = b""
+    pieces: tuple[bytes | memoryview, ...] = ()
+    hint: int = 0
     same_as: int = 0
+    crc: int = 0
 
     @property
     def count(self) -> int:
@@ -57,9 +72,20 @@ class Entry:
         return math.prod(self.shape)
 
     @property
+    def coded(self) -> int:
+        """Bytes of the coded matrix."""
+        return sum(len(piece) for piece in self.pieces)
+
+    @property
     def size(self) -> int:
-        """Bytes in the file, without its share of the header."""
-        return len(self.numbers) + len(self.levels)
+        """Bytes in the file, without its share of the directory."""
+        return len(self.numbers) + self.coded
+
+    def checked(self) -> Entry:
+        """This entry, or an error where its bytes are not those that were written."""
+        if checksum(self) != self.crc:
+            raise StorageError("the checksum does not fit its bytes; the file is damaged")
+        return self
 
 
 @dataclass(frozen=True)
@@ -72,89 +98,156 @@ class File:
 
     @property
     def overhead(self) -> int:
-        """Bytes that are neither codebooks nor weights: magic, header, checksum."""
+        """Bytes that are neither codebooks nor weights: the directory."""
         return self.size - sum(entry.size for entry in self.entries)
 
 
-def write(entries: Sequence[Entry], metadata: Mapping[str, str]) -> bytes:
-    """The bytes of a file.
+def matrix(shape: Sequence[int]) -> tuple[int, int]:
+    """Rows and columns of the matrix that a tensor of this shape is coded as."""
+    return (shape[0], math.prod(shape[1:])) if len(shape) > 1 else (1, math.prod(shape))
+
+
+def in_one_piece(entry: Entry) -> bool:
+    """Whether an entry is a matrix small enough for hints."""
+    return 0 < entry.count <= PIECE and entry.form not in (AS_IS, TIED) and not entry.rest
+
+
+def rows_of_pieces(shape: Sequence[int]) -> int:
+    """How many rows each piece of a matrix has; the last may have fewer."""
+    return max(1, PIECE // max(1, matrix(shape)[1]))
+
+
+def checksum(entry: Entry) -> int:
+    """CRC-32 of an entry's bytes, the codebook first."""
+    crc = zlib.crc32(entry.numbers)
+    for piece in entry.pieces:
+        crc = zlib.crc32(piece, crc)
+    return crc
+
+
+class Writer:
+    """Takes entries one by one; their bytes go to a file, the directory stays in memory.
 
     Raises:
-        StorageError: a name or the metadata are no texts.
+        StorageError: the metadata or a name are no texts.
     """
-    pairs = metadata.items() if isinstance(metadata, Mapping) else [(metadata,)]
-    if wrong := [part for pair in pairs for part in pair if not isinstance(part, str)]:
-        raise StorageError(f"metadata has {wrong[0]!r}, must be texts by name; write str(...)")
-    text = json.dumps(dict(metadata), ensure_ascii=False, sort_keys=True) if metadata else ""
-    head = [_text(_utf8(text)), varint(len(entries))]
-    before = b""
-    for entry in entries:
+
+    def __init__(self, metadata: Mapping[str, str], bodies: BinaryIO) -> None:
+        pairs = metadata.items() if isinstance(metadata, Mapping) else [(metadata,)]
+        if wrong := [part for pair in pairs for part in pair if not isinstance(part, str)]:
+            raise StorageError(f"metadata has {wrong[0]!r}, must be texts by name; write str(...)")
+        text = json.dumps(dict(metadata), ensure_ascii=False, sort_keys=True) if metadata else ""
+        self._metadata, self._bodies = _text(_utf8(text)), bodies
+        self._heads: list[bytes] = []
+        self._before = b""
+
+    def add(self, entry: Entry) -> None:
+        """One more tensor."""
+        if len(entry.shape) > _MOST_DIMENSIONS or math.prod(map(_one, entry.shape)) > _MOST_SIZE:
+            raise StorageError(
+                f"{entry.name!r} has shape {entry.shape}, must have at most 64 sizes and 2⁵³ "
+                "numbers"
+            )
         name = _utf8(entry.name)
-        shared = _shared(before, name)
-        head.append(_head(entry, shared, name[shared:]))
-        before = name
-    body = b"".join(entry.numbers + entry.levels for entry in entries)
-    data = MAGIC + bytes([VERSION]) + b"".join(head) + body
-    return data + struct.pack("<I", zlib.crc32(data))
+        for word, short in _SHORT.items():
+            name = name.replace(word, short)
+        self._heads.append(_head(entry, self._before, name))
+        self._before = name
+        self._bodies.writelines((entry.numbers, *entry.pieces))
+
+    def directory(self) -> bytes:
+        """What stands before the bytes of the tensors."""
+        listed = self._metadata + varint(len(self._heads)) + b"".join(self._heads)
+        data = MAGIC + bytes([VERSION]) + varint(len(listed)) + listed
+        return data + struct.pack("<I", zlib.crc32(data))
 
 
-def read(data: bytes, max_bytes: int) -> File:
+def write(entries: Iterable[Entry], metadata: Mapping[str, str]) -> bytes:
+    """The bytes of a file; errors as of ``Writer``."""
+    bodies = io.BytesIO()
+    writer = Writer(metadata, bodies)
+    for entry in entries:
+        writer.add(entry)
+    return writer.directory() + bodies.getvalue()
+
+
+def read(data: bytes | memoryview, max_bytes: int) -> File:
     """The entries of a file, every size checked against the file and against ``max_bytes``.
+
+    The bytes of the tensors are not looked at: :meth:`Entry.checked` does.
 
     Raises:
         StorageError: this is no such file, or it is damaged.
     """
-    _check_frame(data)
-    reader = Reader(data[:-4], "the file")
-    reader.take(4)
-    metadata = _metadata(reader.take(reader.varint()))
-    heads: list[tuple[Entry, int, int]] = []
-    name, seen, memory, names = b"", set(), 0, 0
-    for _ in range(reader.varint()):
-        entry, name, numbers, levels = _read_head(reader, name, heads)
+    data = memoryview(data)
+    listed, end = _directory(data)
+    metadata = _metadata(listed.take(listed.varint()))
+    heads: list[tuple[Entry, int, list[int]]] = []
+    name, seen, memory, names = b"", set[str](), 0, 0
+    for _ in range(listed.varint()):
+        head, name = _read_head(listed, name, heads)
+        entry = head[0]
         if entry.name in seen:
             raise StorageError(f"the name {entry.name!r} occurs twice")
         seen.add(entry.name)
         # Names share beginnings, so that a short file can have many long ones.
-        names += len(name)
+        names += len(entry.name)
         if names > max_bytes:
             raise StorageError(f"the names take more than max_bytes = {max_bytes} bytes")
         # Sizes are bounded in empty tensors too: 0 counts as 1.
-        count = math.prod(max(side, 1) for side in entry.shape) * (entry.form != TIED)
+        count = math.prod(map(_one, entry.shape)) * (entry.form != TIED)
         memory += count * (TYPES[entry.kind] if entry.rest else max(4, TYPES[entry.kind]))
-        heads.append((entry, numbers, levels))
+        heads.append(head)
     if memory > max_bytes:
         raise StorageError(
             f"the network takes {memory} bytes, allowed are max_bytes = {max_bytes}; "
             "raise max_bytes if you trust the file"
         )
-    entries = [replace(e, numbers=reader.take(n), levels=reader.take(m)) for e, n, m in heads]
-    if left := len(reader.rest()):
+    if left := len(listed.rest()):
+        raise StorageError(f"{left} bytes follow the last tensor in the directory")
+    bodies = Reader(data[end:], "the file")
+    entries = [
+        replace(entry, numbers=bodies.take(n), pieces=tuple(bodies.take(m) for m in sizes))
+        for entry, n, sizes in heads
+    ]
+    if left := len(bodies.rest()):
         raise StorageError(f"{left} bytes follow the last tensor")
     return File(tuple(entries), metadata, len(data))
 
 
-def _check_frame(data: bytes) -> None:
-    if data[:3] != MAGIC[: len(data)] or len(data) < 4:
-        raise StorageError(f"the file begins with {data[:3]!r}, must begin with {MAGIC!r}")
-    if data[3] != VERSION:
+def _directory(data: memoryview) -> tuple[Reader, int]:
+    """A reader of the directory, its checksum having been found right, and where it ends."""
+    begin = bytes(data[:4])
+    if begin[:3] != MAGIC[: len(begin)] or len(begin) < 4:
+        raise StorageError(f"the file begins with {begin[:3]!r}, must begin with {MAGIC!r}")
+    if begin[3] != VERSION:
         raise StorageError(
-            f"version is {data[3]}, this release reads {VERSION}; install a newer nnc-book"
+            f"version is {begin[3]}, this release reads {VERSION}; store the network again, or "
+            "install the release that wrote it"
         )
-    if len(data) < 8:
-        raise StorageError(f"the file has {len(data)} bytes, needs at least 8; it is truncated")
-    if zlib.crc32(data[:-4]) != struct.unpack("<I", data[-4:])[0]:
-        raise StorageError("the checksum at the end does not fit; the file is damaged or truncated")
+    reader = Reader(data, "the file")
+    reader.take(4)
+    length = reader.varint()
+    start = reader.position
+    listed, crc = bytes(reader.take(length)), reader.take(4)
+    if zlib.crc32(data[: start + length]) != struct.unpack("<I", crc)[0]:
+        raise StorageError("the checksum of the directory does not fit; the file is damaged")
+    return Reader(memoryview(listed), "the directory"), reader.position
 
 
-def _metadata(text: bytes) -> dict[str, str]:
+def _metadata(text: memoryview) -> dict[str, str]:
     try:
-        metadata = json.loads(text.decode() or "{}")
+        metadata = json.loads(bytes(text).decode() or "{}")
     except (ValueError, RecursionError):
         metadata = None
     if not isinstance(metadata, dict) or not all(isinstance(v, str) for v in metadata.values()):
         raise StorageError("the metadata must be a JSON object of texts")
     return metadata
+
+
+def _one(side: int) -> int:
+    """A size for bounds: that of 0 counts as 1."""
+    return max(side, 1)
 
 
 def _utf8(text: str) -> bytes:
@@ -168,63 +261,82 @@ def _text(data: bytes) -> bytes:
     return varint(len(data)) + data
 
 
-def _shared(one: bytes, other: bytes) -> int:
-    """Length of the common beginning of two names."""
-    same = (a == b for a, b in zip(one, other, strict=False))
-    return next((i for i, equal in enumerate(same) if not equal), min(len(one), len(other)))
-
-
-def _head(entry: Entry, shared: int, suffix: bytes) -> bytes:
-    """An entry's head; its name is what it shares with the name before, and the suffix."""
+def _head(entry: Entry, before: bytes, name: bytes) -> bytes:
+    """What the directory says of an entry; its name is told by what differs from that before."""
+    same = (a == b for a, b in zip(before, name, strict=False))
+    least = min(len(before), len(name))
+    shared = next((i for i, equal in enumerate(same) if not equal), least)
+    form = _FORMS.index(entry.form) + _REST * (entry.rest and entry.form not in (AS_IS, TIED))
+    parts = [varint(shared), _text(name[shared:]), bytes([form + _HINTED * (entry.hint > 0)])]
     if entry.form == TIED:
-        return varint(shared) + _text(suffix) + bytes([_FORMS[TIED]]) + varint(entry.same_as)
-    parts = [
-        varint(shared),
-        _text(suffix),
-        bytes([_FORMS[entry.form] + _REST * (entry.rest and entry.form != AS_IS)]),
+        return b"".join([*parts, varint(entry.same_as)])
+    parts += [varint(entry.hint)] if entry.hint else []
+    parts += [
         bytes([16 * _NAMES.index(entry.kind) + _NAMES.index(entry.stored)]),
         varint(len(entry.shape)),
         *(varint(side) for side in entry.shape),
     ]
     if entry.form != AS_IS:
-        parts += [varint(entry.book), varint(len(entry.numbers)), varint(len(entry.levels))]
-    return b"".join(parts)
+        parts += [varint(entry.book), *(varint(len(piece)) for piece in entry.pieces)]
+    return b"".join([*parts, struct.pack("<I", checksum(entry))])
 
 
 def _read_head(
-    reader: Reader, before: bytes, heads: Sequence[tuple[Entry, int, int]]
-) -> tuple[Entry, bytes, int, int]:
-    """An entry without its bytes, its name, and the lengths of its two runs of bytes."""
+    reader: Reader, before: bytes, heads: Sequence[tuple[Entry, int, list[int]]]
+) -> tuple[tuple[Entry, int, list[int]], bytes]:
+    """An entry without its bytes, the lengths of these, and its name as the file has it."""
     shared = reader.varint()
     if shared > len(before):
         raise StorageError(f"a name before byte {reader.position} shares more than there is")
-    name = before[:shared] + reader.take(reader.varint())
+    name = long = before[:shared] + reader.take(reader.varint())
+    for word, short in _SHORT.items():
+        long = long.replace(short, word)
     try:
-        text = name.decode()
+        text = long.decode()
     except UnicodeDecodeError:
         raise StorageError(f"a name before byte {reader.position} is not UTF-8") from None
     form = reader.byte()
-    if form == _FORMS[TIED]:
-        return _tied(text, reader.varint(), heads), name, 0, 0
+    if form == _FORMS.index(TIED):
+        return (_tied(text, reader.varint(), heads), 0, []), name
+    plain = form % _REST
+    hint = reader.varint() if form & _HINTED else 0
     kinds, dimensions = reader.byte(), reader.varint()
-    known = form % _REST in _OF_NUMBER and form % _REST != _FORMS[TIED] and form < 2 * _REST
     kind, stored = divmod(kinds, 16)
+    known = plain < len(_FORMS) - 1 and form < 3 * _REST and (plain > 0 or form == 0)
     if not known or max(kind, stored) >= len(_NAMES) or dimensions > _MOST_DIMENSIONS:
-        raise StorageError(f"the tensor before byte {reader.position} is of an unknown kind")
+        raise StorageError(f"{text!r} is of an unknown kind")
     shape = tuple(reader.varint() for _ in range(dimensions))
-    count, book = math.prod(shape), 0
-    if form % _REST:
-        book, numbers, levels = (reader.varint() for _ in range(3))
-    else:
-        numbers, levels = count * TYPES[_NAMES[stored]], 0
     entry = Entry(
-        text, shape, _OF_NUMBER[form % _REST], form >= _REST or not form % _REST,
-        _NAMES[kind], _NAMES[stored], book, b"", b"",
+        text, shape, _FORMS[plain], form & _REST > 0 or plain == 0, _NAMES[kind], _NAMES[stored],
+        reader.varint() if plain else 0, hint=hint,
     )  # fmt: skip
-    return entry, name, numbers, levels
+    if hint and not (hint <= len(heads) and _hints(heads[-hint][0], entry)):
+        raise StorageError(f"{text!r} takes hints from what is no matrix that could give them")
+    numbers, pieces = _lengths(entry)
+    if pieces > len(reader):
+        raise StorageError(f"{text!r} has {pieces} pieces, more than the directory lists")
+    sizes = [reader.varint() for _ in range(pieces)]
+    (crc,) = struct.unpack("<I", reader.take(4))
+    return (replace(entry, crc=crc), numbers, sizes), name
 
 
-def _tied(name: str, place: int, heads: Sequence[tuple[Entry, int, int]]) -> Entry:
+def _lengths(entry: Entry) -> tuple[int, int]:
+    """Bytes of the numbers of an entry, and how many pieces its matrix has."""
+    if entry.form == AS_IS:
+        return entry.count * TYPES[entry.stored], 0
+    scaled = entry.kind == "float32" and entry.stored.startswith("int")
+    numbers = 4 * scaled + entry.book * TYPES[entry.stored]
+    rows = matrix(entry.shape)[0] if entry.count and entry.book > 1 else 0
+    return numbers, -(-rows // rows_of_pieces(entry.shape))
+
+
+def _hints(one: Entry, other: Entry) -> bool:
+    """Whether the rows of one entry can hint at the columns of another."""
+    fits = len(one.shape) > 1 and in_one_piece(one) and in_one_piece(other)
+    return fits and matrix(other.shape)[1] % one.shape[0] == 0
+
+
+def _tied(name: str, place: int, heads: Sequence[tuple[Entry, int, list[int]]]) -> Entry:
     if place >= len(heads) or heads[place][0].form == TIED:
         raise StorageError(f"{name!r} is tied to tensor {place}, which is none with values")
-    return replace(heads[place][0], name=name, form=TIED, same_as=place)
+    return replace(heads[place][0], name=name, form=TIED, same_as=place, hint=0)

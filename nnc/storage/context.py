@@ -145,7 +145,7 @@ def encode(
 
 
 def decode(
-    data: bytes,
+    data: bytes | memoryview,
     shape: tuple[int, int],
     bounds: tuple[int, int],
     *,
@@ -156,7 +156,7 @@ def decode(
     Raises:
         StorageError: the data cannot hold so many weights, or give a level outside the bounds.
     """
-    count = shape[0] * shape[1]
+    data, count = bytes(data), shape[0] * shape[1]
     if not data or data[0] % 64 == 0:
         raise StorageError("the way in which the matrix was scanned is not known")
     if count > _MOST_PER_BYTE * (len(data) + 3):
@@ -173,7 +173,7 @@ def decode(
 
 def uses_hints(data: bytes) -> bool:
     """Whether ``decode`` needs the hints that ``encode`` had."""
-    return bool(data) and Scan.of(data[0]).full
+    return Scan.of(data[0]).full
 
 
 def _encode(

@@ -31,7 +31,7 @@ def size(levels: np.ndarray, bounds: tuple[int, int]) -> int:
     return (len(levels) + 1) * pointer + int(np.count_nonzero(levels)) * (column + value)
 
 
-def decode(data: bytes, shape: tuple[int, int], bounds: tuple[int, int]) -> np.ndarray:
+def decode(data: bytes | memoryview, shape: tuple[int, int], bounds: tuple[int, int]) -> np.ndarray:
     """The matrix in ``data``, int32, of ``shape``.
 
     Raises:

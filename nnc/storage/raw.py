@@ -25,7 +25,7 @@ def size(levels: np.ndarray, bounds: tuple[int, int]) -> int:
     return bits.bytes_of(levels.size * bits.width_of(bounds[1] - bounds[0]))
 
 
-def decode(data: bytes, shape: tuple[int, int], bounds: tuple[int, int]) -> np.ndarray:
+def decode(data: bytes | memoryview, shape: tuple[int, int], bounds: tuple[int, int]) -> np.ndarray:
     """The matrix in ``data``, int32, of ``shape``.
 
     Raises:

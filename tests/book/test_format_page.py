@@ -3,6 +3,7 @@
 import base64
 import json
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import page_decoder
@@ -13,7 +14,7 @@ from test_widgets import run_node
 
 import nnc
 import nnc_book.widgets
-from nnc.storage import context, dumps, loads
+from nnc.storage import container, context, describe, dumps, loads
 from nnc_book import records
 
 SCRIPT = Path(nnc_book.widgets.__file__).with_name("sws.js")
@@ -117,14 +118,15 @@ def test_the_page_reads_what_the_package_reads(name, precision):
 @pytest.mark.parametrize("coder", ["raw", "csr", "context"])
 def test_every_coder_is_read(agrees, coder, monkeypatch):
     """The encoder is made to choose each coder in turn."""
-    from nnc.storage import tensors
+    from nnc.storage import coding
 
-    def only(levels, bounds, shape, hints):
-        module = tensors.CODERS[coder]
-        more = {"hints": hints} if coder == "context" else {}
-        return coder, module.encode(levels, bounds, **more)
+    def only(entry, levels, distance, hints):
+        hinted = {"hints": hints} if coder == "context" else {}
+        data = coding.CODERS[coder].encode(levels, coding.bounds_of(entry), **hinted)
+        hint = distance if coder == "context" and coding.context.uses_hints(data) else 0
+        return replace(entry, form=coder, pieces=(data,), hint=hint)
 
-    monkeypatch.setattr(tensors, "_smallest", only)
+    monkeypatch.setattr(coding, "_coded", lambda e, *more: only(e, *more) if e.book > 1 else e)
     agrees(dumps(chain()))
     agrees(dumps(network((12, 25), 5, 0.8)))
 
@@ -142,6 +144,31 @@ def test_every_scan_is_read(agrees, scan, monkeypatch):
     agrees(dumps(tall()))
 
 
+@pytest.mark.parametrize("coder", ["raw", "context"])
+def test_pieces_are_read(coder, monkeypatch):
+    monkeypatch.setattr(container, "PIECE", 100)
+    monkeypatch.setattr(page_decoder, "PIECE", 100)
+    network = tall() if coder == "context" else one_sided(1)
+    assert max(len(entry.pieces) for entry in describe(dumps(network)).entries) > 5
+    agrees_in_python(dumps(network))
+
+
+def test_the_page_reads_pieces():
+    codes = torch.zeros(2100, 1000, dtype=torch.int32)
+    codes[5::97, 3::55] = 1
+    large = nnc.Quantised({"w": codes}, {"w": torch.tensor([0.0, 1.0])}, {})
+    (entry,) = describe(dumps(large)).entries
+    assert len(entry.pieces) == 2
+    text = base64.b64encode(dumps(large)).decode()
+    found = run_node(f"""
+        const {{ decode }} = await import("{SCRIPT.as_uri()}");
+        const bytes = Uint8Array.from(Buffer.from("{text}", "base64"));
+        const lit = [...decode(bytes).get("w").values.entries()].filter(([, value]) => value);
+        console.log(JSON.stringify(lit.map(([place]) => place)));
+    """)
+    assert found == codes.flatten().nonzero().flatten().tolist()
+
+
 def test_the_recorded_network_is_read(agrees):
     agrees((records.FOLDER / "lenet300-sws" / "seed-0.sws").read_bytes())
 
@@ -156,9 +183,11 @@ def test_the_page_refuses_damaged_files():
     data = dumps(chain())
     damaged = [data[:4], data[:-1], data[:40] + bytes([data[40] ^ 1]) + data[41:], b"PK" + data]
     # A right checksum over nonsense: the reader has to find out by itself.
-    for at in range(5, len(data) - 4, 3):
-        body = data[:at] + bytes([data[at] ^ 0x55]) + data[at + 1 : -4]
-        damaged.append(body + zlib.crc32(body).to_bytes(4, "little"))
+    listed = data.index(zlib.crc32(data[: (end := 5 + data[4])]).to_bytes(4, "little"))
+    assert listed == end
+    for at in range(5, end):
+        body = data[:at] + bytes([data[at] ^ 0x55]) + data[at + 1 : end]
+        damaged.append(body + zlib.crc32(body).to_bytes(4, "little") + data[end + 4 :])
     texts = json.dumps([base64.b64encode(one).decode() for one in damaged])
     said = run_node(f"""
         const {{ decode }} = await import("{SCRIPT.as_uri()}");

@@ -48,61 +48,102 @@ class Bits:
         return value
 
 
+PIECE = 2**21
+WORDS = ["weight", "bias", "running_mean", "running_var", "num_batches_tracked"]
+
+
 def decode(data):
     """Name → (form, codes or None, codebook or None, numbers or None), and the metadata."""
-    assert data[:4] == b"SWS\1"
-    assert struct.unpack("<I", data[-4:])[0] == zlib.crc32(data[:-4])
-    read = Bytes(data[4:-4])
-    metadata = json.loads(read.take(read.varint()) or b"{}")
+    assert data[:4] == b"SWS\2"
+    start = Bytes(data[4:])
+    length = start.varint()
+    end = 4 + start.at + length
+    assert struct.unpack("<I", data[end : end + 4])[0] == zlib.crc32(data[:end])
+    listed, bodies = Bytes(data[end - length : end]), Bytes(data[end + 4 :])
+    metadata = json.loads(listed.take(listed.varint()) or b"{}")
     heads, name = [], b""
-    for _ in range(read.varint()):
-        shared = read.varint()
-        name = name[:shared] + read.take(read.varint())
-        form = read.take(1)[0]
-        if form == 6:
-            heads.append((name.decode(), form, *heads[read.varint()][:1], None, None, None))
-            continue
-        kinds = read.take(1)[0]
-        shape = [read.varint() for _ in range(read.varint())]
-        lengths = [read.varint() for _ in range(3)] if form % 16 else None
-        heads.append((name.decode(), form, TYPES[kinds // 16], TYPES[kinds % 16], shape, lengths))
-    found, before = {}, None
-    for name, form, kind, stored, shape, lengths in heads:
-        if form == 6:
-            found[name] = found[kind]
-            continue
-        count = math.prod(shape)
-        if form == 0:
-            numbers = values(read.take(count * SIZES[stored]), stored)
-            found[name] = (form, None, None, numbers)
-            continue
-        book = codebook(read.take(lengths[1]), lengths[0], kind, stored)
-        order = list(range(len(book)))
-        if form < 16:
-            order.sort(key=lambda code: (book[code], code))
-        low = -order.index(0)
-        high = low + len(book) - 1
-        rows, columns = (shape[0], math.prod(shape[1:])) if len(shape) > 1 else (1, count)
-        coded = read.take(lengths[2])
-        levels = [0] * count
-        if len(book) > 1 and count:
-            usable = form < 16 and before is not None and columns % len(before) == 0
-            hints = (
-                [before[j // (columns // len(before))] for j in range(columns)] if usable else None
-            )
-            way = {1: raw, 2: sparse_rows}.get(form % 16)
-            if way is None:
-                levels = context(coded, rows, columns, low, high, hints)
-            else:
-                levels = way(coded, rows, columns, low, high)
-            if form < 16 and len(shape) > 1:
-                before = [
-                    sum(level != 0 for level in levels[r * columns : (r + 1) * columns])
-                    for r in range(rows)
-                ]
-        found[name] = (form, [order[level - low] for level in levels], book, None)
-    assert read.at == len(read.data)
+    for _ in range(listed.varint()):
+        shared = listed.varint()
+        name = name[:shared] + listed.take(listed.varint())
+        heads.append(head(listed, name))
+    assert listed.at == length
+    found, order, rows = {}, [], {}
+    for place, (name, form, *more) in enumerate(heads):
+        order.append(name)
+        if form == 4:
+            found[name] = found[order[more[0]]]
+        else:
+            found[name] = tensor(bodies, place, form, *more, rows)
+    assert bodies.at == len(bodies.data)
     return found, metadata
+
+
+def head(listed, name):
+    for place, word in enumerate(WORDS):
+        name = name.replace(bytes([0xF8 + place]), word.encode())
+    form = listed.take(1)[0]
+    if form == 4:
+        return name.decode(), form, listed.varint()
+    hint = listed.varint() if form & 32 else 0
+    kinds = listed.take(1)[0]
+    shape = [listed.varint() for _ in range(listed.varint())]
+    rows, columns = matrix(shape)
+    values, lengths = 0, []
+    if form % 16:
+        values = listed.varint()
+        step = max(1, PIECE // max(1, columns))
+        count = -(-rows // step) if values > 1 and rows * columns else 0
+        lengths = [listed.varint() for _ in range(count)]
+    crc = struct.unpack("<I", listed.take(4))[0]
+    return (
+        name.decode(),
+        form & 31,
+        hint,
+        TYPES[kinds // 16],
+        TYPES[kinds % 16],
+        shape,
+        values,
+        lengths,
+        crc,
+    )
+
+
+def matrix(shape):
+    return (shape[0], math.prod(shape[1:])) if len(shape) > 1 else (1, math.prod(shape))
+
+
+def tensor(bodies, place, form, hint, kind, stored, shape, count, lengths, crc, rows_of):
+    begin = bodies.at
+    if form == 0:
+        numbers = values(bodies.take(math.prod(shape) * SIZES[stored]), stored)
+        assert zlib.crc32(bodies.data[begin : bodies.at]) == crc
+        return form, None, None, numbers
+    scaled = kind == "float32" and stored.startswith("int")
+    book = codebook(bodies.take(4 * scaled + count * SIZES[stored]), count, kind, stored)
+    pieces = [bodies.take(length) for length in lengths]
+    assert zlib.crc32(bodies.data[begin : bodies.at]) == crc
+    order = list(range(len(book)))
+    if form < 16:
+        order.sort(key=lambda code: (book[code], code))
+    low = -order.index(0)
+    high = low + len(book) - 1
+    rows, columns = matrix(shape)
+    hints = None
+    if hint:
+        before = rows_of[place - hint]
+        hints = [before[j // (columns // len(before))] for j in range(columns)]
+    step = max(1, PIECE // max(1, columns))
+    levels = [] if pieces else [0] * (rows * columns)
+    for number, coded in enumerate(pieces):
+        here = min(step, rows - number * step)
+        if form % 16 == 3:
+            levels += context(coded, here, columns, low, high, hints)
+        else:
+            levels += {1: raw, 2: sparse_rows}[form % 16](coded, here, columns, low, high)
+    rows_of[place] = [
+        sum(level != 0 for level in levels[r * columns : (r + 1) * columns]) for r in range(rows)
+    ]
+    return form, [order[level - low] for level in levels], book, None
 
 
 def values(data, stored):

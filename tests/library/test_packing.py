@@ -234,7 +234,7 @@ def test_unpacking_needs_the_right_ending(tmp_path, capsys):
 
 
 def test_a_damaged_file_is_not_unpacked(tmp_path, capsys):
-    (tmp_path / "a.sws").write_bytes(b"SWS\1damaged")
+    (tmp_path / "a.sws").write_bytes(b"SWS\2damaged")
     assert cli.main(["unpack", str(tmp_path / "a.sws"), str(tmp_path / "b.safetensors")]) == 2
-    assert "a.sws: the checksum" in capsys.readouterr().err
+    assert "a.sws: the file ends at byte" in capsys.readouterr().err
     assert not (tmp_path / "b.safetensors").exists()

@@ -139,7 +139,7 @@ def _encode(symbols: np.ndarray, alphabet: int) -> bytes:
 def _decode(reader: Reader, count: int, alphabet: int) -> np.ndarray:
     """``count`` symbols of an alphabet, int64."""
     lengths = bits.unpack(reader.take(bits.bytes_of(5 * alphabet)), alphabet, 5)
-    data = reader.take(reader.varint())
+    data = bytes(reader.take(reader.varint()))
     order = _canonical(lengths)
     if len(order) == 1 and not data:
         return np.full(count, order[0])

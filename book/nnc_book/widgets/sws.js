@@ -3,7 +3,9 @@
 const TYPES = ["float32", "float16", "float64", "bfloat16"];
 TYPES.push("int64", "int32", "int16", "int8", "uint8", "bool");
 const SIZES = [4, 2, 8, 2, 8, 4, 2, 1, 1, 1];
-const TIED = 6; // the form of a tensor that is another one
+const TIED = 4; // the form of a tensor that is another one
+const WORDS = ["weight", "bias", "running_mean", "running_var", "num_batches_tracked"];
+const PIECE = 2 ** 21; // weights
 const MOST_WEIGHTS = 20_000_000; // of a file, before memory is taken
 
 function refuse(why) {
@@ -286,37 +288,57 @@ function context(data, matrix, hints) {
   return levels;
 }
 
-const CODERS = { 1: raw, 2: sparseRows, 5: context };
+const CODERS = { 1: raw, 2: sparseRows, 3: context };
 
 // The file
 
 function headsOf(read) {
-  const text = new TextDecoder();
   const heads = [];
   let [name, weights] = [new Uint8Array(), 0];
   for (let left = read.varint(); left > 0; left--) {
     const shared = read.varint();
     if (shared > name.length) refuse("a name shares more than there is");
     name = Uint8Array.from([...name.subarray(0, shared), ...read.take(read.varint())]);
-    const form = read.byte();
-    if (form === TIED) {
-      const owner = heads[read.varint()];
-      if (!owner || owner.form === TIED) refuse("a tensor is tied to none");
-      heads.push({ name: text.decode(name), form, shape: owner.shape, owner: owner.name });
-      continue;
-    }
-    const kinds = read.byte();
-    const [type, stored] = [TYPES[kinds >> 4], TYPES[kinds & 15]];
-    if ((form && !CODERS[form % 16]) || form > 21 || !type || !stored) refuse("an unknown form");
-    const dimensions = read.varint();
-    if (dimensions > 64) refuse("more than 64 dimensions");
-    const shape = Array.from({ length: dimensions }, () => read.varint());
-    weights += shape.reduce((product, size) => product * Math.max(size, 1), 1);
+    const head = headOf(read, textOf(name), heads);
+    weights += head.form === TIED ? 0 : head.shape.reduce((all, size) => all * Math.max(size, 1), 1);
     if (weights > MOST_WEIGHTS) refuse(`more than ${MOST_WEIGHTS} weights`);
-    const lengths = form ? [0, 0, 0].map(() => read.varint()) : null;
-    heads.push({ name: text.decode(name), form, type, stored, shape, lengths });
+    heads.push(head);
   }
   return heads;
+}
+
+/** A name, in which bytes from 248 on stand for frequent words. */
+function textOf(bytes) {
+  const whole = new TextEncoder();
+  const parts = Array.from(bytes, (byte) => (byte >= 248 ? [...whole.encode(WORDS[byte - 248] ?? "")] : byte));
+  return new TextDecoder().decode(Uint8Array.from(parts.flat()));
+}
+
+const matrixOf = (shape, count) => (shape.length > 1 ? [shape[0], count / shape[0] || 0] : [1, count]);
+const product = (shape) => shape.reduce((all, size) => all * size, 1);
+const stepOf = (columns) => Math.max(1, Math.floor(PIECE / Math.max(1, columns)));
+
+function headOf(read, name, heads) {
+  const form = read.byte();
+  if (form === TIED) {
+    const owner = heads[read.varint()];
+    if (!owner || owner.form === TIED) refuse("a tensor is tied to none");
+    return { name, form, shape: owner.shape, owner: owner.name };
+  }
+  const hint = form & 32 ? read.varint() : 0;
+  const kinds = read.byte();
+  const [type, stored] = [TYPES[kinds >> 4], TYPES[kinds & 15]];
+  if ((form ? !CODERS[form % 16] : 0) || form > 47 || !type || !stored) refuse("an unknown form");
+  const dimensions = read.varint();
+  if (dimensions > 64) refuse("more than 64 dimensions");
+  const shape = Array.from({ length: dimensions }, () => read.varint());
+  const [rows, columns] = matrixOf(shape, product(shape));
+  const values = form ? read.varint() : 0;
+  const pieces = values > 1 && rows * columns ? Math.ceil(rows / stepOf(columns)) : 0;
+  if (pieces > read.data.length) refuse("more pieces than bytes");
+  const lengths = Array.from({ length: pieces }, () => read.varint());
+  const crc = new DataView(read.take(4).slice().buffer).getUint32(0, true);
+  return { name, form: form & 31, hint, type, stored, shape, values, lengths, crc };
 }
 
 /** Places of the values in ascending order, equal ones by their code; or as they are. */
@@ -333,46 +355,55 @@ function orderOf(book, sorted) {
  * @throws {Error} the file is damaged, of another kind, or larger than a page should take.
  */
 export function decode(bytes) {
-  if (bytes.length < 9 || String.fromCharCode(...bytes.subarray(0, 4)) !== "SWS\x01")
+  if (bytes.length < 9 || String.fromCharCode(...bytes.subarray(0, 4)) !== "SWS\x02")
     refuse("it does not begin as one");
-  const end = bytes.length - 4;
-  const sum = new DataView(bytes.buffer, bytes.byteOffset + end, 4).getUint32(0, true);
-  if (crc32(bytes.subarray(0, end)) !== sum) refuse("its checksum is wrong");
-  const read = new Bytes(bytes.subarray(4, end));
-  read.take(read.varint()); // what is said about the file does not affect decoding
+  const read = new Bytes(bytes);
+  read.at = 4;
+  const listed = new Bytes(read.take(read.varint()));
+  const sum = crc32(bytes.subarray(0, read.at));
+  if (new DataView(read.take(4).slice().buffer).getUint32(0, true) !== sum) refuse("its checksum is wrong");
+  listed.take(listed.varint()); // what is said about the file does not affect decoding
   const found = new Map();
-  let before = null;
-  for (const head of headsOf(read)) {
+  const counts = [];
+  headsOf(listed).forEach((head, place) => {
     const { name, shape } = head;
     if (found.has(name)) refuse("two tensors have one name");
-    const [values, counts] =
-      head.form === TIED ? [found.get(head.owner).values, null] : tensor(read, head, before);
+    let values = found.get(head.owner)?.values;
+    if (head.form !== TIED) [values, counts[place]] = tensor(read, head, counts[place - head.hint]);
     found.set(name, { shape, values });
-    before = counts ?? before;
-  }
-  if (read.at !== end - 4) refuse("something follows the last tensor");
+  });
+  if (listed.at !== listed.data.length || read.at !== bytes.length) refuse("something follows the last tensor");
   return found;
 }
 
-/** The numbers of one tensor, and the non-zeros of each of its rows where others use them. */
-function tensor(read, { form, type, stored, shape, lengths }, before) {
-  const count = shape.reduce((product, size) => product * size, 1);
-  if (!form) return [numbers(read.take(count * SIZES[TYPES.indexOf(stored)]), stored), null];
-  if (lengths[0] < 1 || lengths[0] > 65536) refuse("a codebook of no possible length");
-  const book = codebook(read.take(lengths[1]), lengths[0], type, stored);
-  const data = read.take(lengths[2]);
+/** The numbers of one tensor, and the non-zeros of each of its rows. */
+function tensor(read, { form, hint, type, stored, shape, values, lengths, crc }, before) {
+  const [count, size, start] = [product(shape), SIZES[TYPES.indexOf(stored)], read.at];
+  const scaled = type === "float32" && stored.startsWith("int");
+  if (form && (values < 1 || values > 65536)) refuse("a codebook of no possible length");
+  const plain = read.take(form ? 4 * scaled + values * size : count * size);
+  const pieces = lengths.map((length) => read.take(length));
+  if (crc32(read.data.subarray(start, read.at)) !== crc) refuse("a tensor's checksum is wrong");
+  if (!form) return [numbers(plain, stored), null];
+  const book = codebook(plain, values, type, stored);
   if (book.length === 1 || !count) return [new Float64Array(count).fill(book[0]), null];
   const weights = form < 16;
   const order = orderOf(book, weights);
   const low = -order.indexOf(0) || 0;
   const high = low + book.length - 1;
-  const [rows, columns] = shape.length > 1 ? [shape[0], count / shape[0]] : [1, count];
-  const repeat = weights && before && columns % before.length === 0 ? columns / before.length : 0;
-  const hints = repeat ? Array.from({ length: columns }, (_, j) => before[Math.floor(j / repeat)]) : null;
-  const levels = CODERS[form % 16](data, { rows, columns, count, low, high }, hints);
+  const [rows, columns] = matrixOf(shape, count);
+  if (hint && (!before || columns % before.length)) refuse("hints that do not fit");
+  const repeat = hint ? columns / before.length : 0;
+  const hints = hint ? Array.from({ length: columns }, (_, j) => before[Math.floor(j / repeat)]) : null;
+  const levels = new Int32Array(count);
+  const step = stepOf(columns);
+  pieces.forEach((data, number) => {
+    const here = Math.min(step, rows - number * step);
+    const one = { rows: here, columns, count: here * columns, low, high };
+    levels.set(CODERS[form % 16](data, one, hints), number * step * columns);
+  });
   if (levels.some((level) => level > high)) refuse("a level lies outside its codebook");
-  const values = Float64Array.from(levels, (level) => book[order[level - low]]);
-  if (!weights || shape.length < 2) return [values, null];
   const lit = (r) => levels.subarray(r * columns, (r + 1) * columns).filter(Boolean).length;
-  return [values, Array.from({ length: rows }, (_, r) => lit(r))];
+  const found = Float64Array.from(levels, (level) => book[order[level - low]]);
+  return [found, weights && shape.length > 1 ? Array.from({ length: rows }, (_, r) => lit(r)) : null];
 }

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -44,7 +45,7 @@ def negative_log_density(
     neighbouring nodes; the gradient of a point is the slope of its cell; the gradients of the
     mixture are those of the same sum. f is evaluated (in float64) only at nodes of cells that hold
     a point. A table longer than LONGEST_TABLE, or than NODES_PER_WEIGHT per point, is not made:
-    every point is then evaluated exactly, as it is inside ``torch.compile``.
+    every point is then evaluated exactly.
 
     Error. A cell's slope is the exact one of some point of the cell, so of a point less than
     ``h`` away, and within a cell ``|value - f| <= h² / 8 max |f''|`` and ``|slope - f'| <= h / 2
@@ -71,23 +72,47 @@ def negative_log_density(
         dtype = torch.promote_types(dtype, tensor.dtype)
     points = [layer.to(dtype) for layer in layers]
     if torch.compiler.is_compiling():
-        return -torch.stack([_log_density(x, *parameters) for x in points]).sum().to(dtype)
+        return _mixture_sum([*parameters, *points], tabulated)[0].to(dtype)
     with torch.autocast(means.device.type, enabled=False):
         grid = _Grid.over(points, log_precisions) if tabulated else None
-        summed: Tensor
-        if grid is None:
-            summed = _Exact.apply(*parameters, *points)
-        else:
-            summed = _Tabulated.apply(grid, *parameters, *points)
-    return summed.to(dtype)
+        function = _Exact if grid is None else _Tabulated
+        return function.apply(grid, *parameters, *points).to(dtype)
 
 
-def _log_density(x: Tensor, means: Tensor, log_precisions: Tensor, log_shares: Tensor) -> Tensor:
-    """The sum over the points of one tensor, in operations that a compiler can fuse."""
-    heights = log_shares + (log_precisions - math.log(2 * math.pi)) / 2
-    columns = [p.to(x.dtype)[:, None] for p in (means, log_precisions.exp(), heights)]
-    joint = columns[2] - (x.flatten() - columns[0]) ** 2 * columns[1] / 2
-    return joint.logsumexp(0).sum(dtype=_wide(x.device))
+@torch.library.custom_op(
+    "nnc::mixture_sum", mutates_args=(), schema="(Tensor[] arguments, bool tabulated) -> Tensor[]"
+)
+def _mixture_sum(arguments: list[Tensor], tabulated: bool) -> list[Tensor]:
+    """The sum and its gradients, as one operation that a compiler takes as it is.
+
+    The table's size depends on values, so that a graph cannot hold its operations; and an exact
+    sum that it can hold takes eight times (vgg13) as long as the table does.
+    """
+    with torch.autocast(arguments[0].device.type, enabled=False):
+        grid = _Grid.over(arguments[3:], arguments[1]) if tabulated else None
+        function: Any = _Exact if grid is None else _Tabulated
+        kept = SimpleNamespace()  # what forward leaves for backward: no graph is there to keep it
+        kept.save_for_backward = lambda *tensors: setattr(kept, "saved_tensors", tensors)
+        value = function.forward(kept, grid, *arguments)
+        _, *gradients = function.backward(kept, torch.ones_like(value))
+    return [value, *(g.to(a.dtype) for g, a in zip(gradients, arguments, strict=True))]
+
+
+@_mixture_sum.register_fake
+def _(arguments: list[Tensor], tabulated: bool) -> list[Tensor]:
+    value = arguments[0].new_empty((), dtype=_wide(arguments[0].device))
+    return [value, *map(torch.empty_like, arguments)]
+
+
+def _keep(ctx: Any, inputs: tuple[list[Tensor], bool], output: list[Tensor]) -> None:
+    ctx.save_for_backward(*output[1:])
+
+
+def _scale(ctx: Any, upstream: list[Tensor]) -> tuple[list[Tensor], None]:
+    return [upstream[0].to(g.dtype) * g for g in ctx.saved_tensors], None
+
+
+_mixture_sum.register_autograd(_scale, setup_context=_keep)
 
 
 class _Components:
@@ -128,7 +153,7 @@ class _Exact(torch.autograd.Function):
     """The sum, every point evaluated. All gradients are computed with it; backward scales them."""
 
     @staticmethod
-    def forward(ctx: Any, *arguments: Tensor) -> Tensor:
+    def forward(ctx: Any, grid: None, *arguments: Tensor) -> Tensor:
         parameters, layers = arguments[:3], arguments[3:]
         components = _Components(parameters, layers[0].dtype)
         value = components.sums.new_zeros(())
@@ -146,7 +171,7 @@ class _Exact(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
-        return tuple(upstream.to(gradient.dtype) * gradient for gradient in ctx.saved_tensors)
+        return (None, *(upstream.to(gradient.dtype) * gradient for gradient in ctx.saved_tensors))
 
 
 class _Grid:

@@ -234,10 +234,9 @@ def _check_beside(
     if fits:
         whole = "bool" if given.dtype == torch.bool else "integer"
         fits = sort == ("floating point" if given.is_floating_point() else whole)
-    allowed = f"of {sort} type and of shape {tuple(shape)}"
-    if name == "labels":
-        allowed += " (class numbers, not one-hot vectors)"
-    _check(name, given, fits, allowed, logits)
+    if not fits:  # written only then: a compiler takes no text with a shape in it
+        hint = " (class numbers, not one-hot vectors)" if name == "labels" else ""
+        _check(name, given, fits, f"of {sort} type and of shape {tuple(shape)}{hint}", logits)
 
 
 def _check(name: str, value: object, fits: bool, allowed: str, beside: object = None) -> None:

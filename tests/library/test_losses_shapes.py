@@ -316,7 +316,7 @@ LABELS = torch.tensor([0, 2])
         ((GOOD, GOOD.numpy()), {}, "teacher_logits is .*must be floating point"),
         ((GOOD, GOOD), {"dim": 2}, r"dim is 2, must be the dimension of the classes.*\(2, 3\)"),
         ((torch.zeros(2, 0), torch.zeros(2, 0)), {}, "dim is 1, must be .*one or more"),
-        ((GOOD, GOOD, LABELS), {"dim": 0}, r"labels is .*\(2,\).*each position"),
+        ((GOOD, GOOD, LABELS), {"dim": 0}, r"labels is .*\(2,\).*of shape \(3,\)"),
         ((GOOD, GOOD, torch.tensor([-1, 2])), {}, "one of labels is -1, must be from 0 to 2"),
         ((GOOD, GOOD, torch.tensor([-1, -100])), {}, "one of labels is -1, must be from 0 to 2"),
         ((GOOD, GOOD, LABELS + 1), {}, "one of labels is 3, must be from 0 to 2"),
@@ -324,7 +324,7 @@ LABELS = torch.tensor([0, 2])
         ((GOOD, GOOD, LABELS.to("meta")), {}, "labels is .*on meta.*on cpu"),
         ((GOOD, GOOD, LABELS), {"mask": LABELS}, "mask is torch.int64 .*must be of bool type"),
         ((GOOD, GOOD), {"mask": torch.ones(3, dtype=torch.bool)}, r"mask is .*\(3,\)"),
-        ((GOOD, GOOD, LABELS), {"weight": torch.ones(4)}, r"weight is .*\(4,\).*each class"),
+        ((GOOD, GOOD, LABELS), {"weight": torch.ones(4)}, r"weight is .*\(4,\).*of shape \(3,\)"),
         ((GOOD, GOOD, LABELS), {"weight": [1, 2, 3]}, r"weight is \[1, 2, 3\]"),
         ((GOOD, GOOD), {"reduction": "batchmean"}, "reduction is batchmean, must be mean, sum or"),
         (
@@ -346,3 +346,17 @@ def test_a_label_out_of_range_that_is_masked_is_nobodys_business():
         GOOD, GOOD, torch.tensor([0, 99]), temperature=2.0, alpha=0.5, mask=mask
     )
     assert found.item() == pytest.approx(0.5 * math.log(3), rel=1e-6)
+
+
+@pytest.mark.parametrize("options", [*OPTIONS, {"reduction": "sum"}])
+@pytest.mark.parametrize("teachers", [1, 2])
+def test_no_value_is_looked_at_away_from_the_processor(options, teachers):
+    """Where a GPU would wait, a tensor without values raises."""
+    student, *taught = (random(2, 4, 3).to("meta") for _ in range(teachers + 1))
+    labels = torch.zeros(2, 3, dtype=torch.uint8, device="meta")
+    options = {k: v.to("meta") if isinstance(v, torch.Tensor) else v for k, v in options.items()}
+    student.requires_grad_()
+    loss = distillation_loss(student, taught, labels, temperature=2.0, alpha=0.5, **options)
+    loss.sum().backward()
+    assert loss.shape == ((2, 3) if options.get("reduction") == "none" else ())
+    assert student.grad.shape == student.shape

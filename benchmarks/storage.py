@@ -40,7 +40,7 @@ COLUMNS = (*CODERS, "zlib", "xz", "entropy", "nnc")
 def networks(files: list[Path], levels: int, prune: float) -> dict[str, Quantised]:
     """What is measured: given files, or all recorded networks and two live ones."""
     if files:
-        return {file.name: packing.pack(file, levels, prune) for file in files}
+        return {file.name: quantise_kmeans(packing.read(file), levels, prune) for file in files}
     found = {
         f"{name} {run['seed']}": records.network(name, run["seed"])
         for name in records.names()

@@ -19,7 +19,7 @@ from nnc.pruning import (
     Quantised, SoftWeightSharing, assign, code_rest, fold_batch_norm, fold_empty_units, freeze,
     kmeans, merge, quantise, quantise_kmeans, rescale, sort_units, unfreeze,
 )
-from nnc.storage import load, save
+from nnc.storage import load, open, save
 from nnc.training import (
     Batch, Distillation, Views, cross_entropy, evaluate, fit, predict, teacher_logits,
 )
@@ -33,7 +33,7 @@ __all__ = [
     "SoftWeightSharing", "VGG", "Views", "assign", "code_rest", "count_layers",
     "count_operations", "count_parameters", "cross_entropy", "data", "distillation_loss",
     "evaluate", "fit", "fold_batch_norm", "fold_empty_units", "freeze", "kmeans", "load",
-    "make_plain", "merge", "mini_vgg", "predict", "prunable_weights", "quantise",
+    "make_plain", "merge", "mini_vgg", "open", "predict", "prunable_weights", "quantise",
     "quantise_kmeans", "rescale", "save", "soft_targets", "sort_units", "storage",
     "teacher_logits", "unfreeze", "vgg11", "vgg13", "vgg16", "vgg19",
 ]

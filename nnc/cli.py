@@ -7,10 +7,7 @@ import io
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
-
-if TYPE_CHECKING:
-    from nnc.pruning.quantised import Quantised
+from typing import NoReturn
 
 
 class Parser(argparse.ArgumentParser):
@@ -77,9 +74,11 @@ def _pack(options: argparse.Namespace) -> int:
         raise ValueError(f"--bits is {options.bits}, must be from 1 to 16")
     if options.target.suffix != ".sws":
         raise ValueError(f"target is {options.target}, must end in .sws")
-    quantised = packing.pack(options.source, 2**options.bits, options.prune)
-    storage.save(quantised, options.target, precision=options.precision, progress=True)
-    _print_size(options.target, quantised)
+    zeros, weights = packing.pack(
+        options.source, options.target, 2**options.bits, options.prune, options.precision
+    )
+    entries = storage.open(options.target).entries.values()
+    _print_size(options.target, sum(e.scalars for e in entries), zeros / weights)
     return 0
 
 
@@ -111,7 +110,7 @@ def _inspect(options: argparse.Namespace) -> int:
     print(f"{'names, shapes, checksum':87} {file.overhead:9} {file.overhead / file.size:7.1%}")
     for key, text in file.metadata.items():
         print(f"{key}: {text}")
-    _print_size(options.file, quantised)
+    _print_size(options.file, sum(e.scalars for e in file.entries), quantised.sparsity())
     return 0
 
 
@@ -132,11 +131,11 @@ def _qr(options: argparse.Namespace) -> int:
     return 0
 
 
-def _print_size(path: Path, quantised: Quantised) -> None:
+def _print_size(path: Path, scalars: int, sparsity: float) -> None:
     size = path.stat().st_size
     print(
-        f"{path}: {size} bytes, {quantised.compression_ratio(size):.1f} times smaller than "
-        f"float32; sparsity {quantised.sparsity():.4f}"
+        f"{path}: {size} bytes, {4 * scalars / size:.1f} times smaller than float32; sparsity "
+        f"{sparsity:.4f}"
     )
 
 

@@ -8,6 +8,7 @@ import pickle
 import struct
 import tempfile
 import zipfile
+from collections.abc import Iterable
 from pathlib import Path
 
 # What torch.load raises for bytes that make no sense, itself and in what it calls.
@@ -17,7 +18,7 @@ UNREADABLE = (
 )
 
 
-def atomic_write(path: Path | str, data: bytes) -> None:
+def atomic_write(path: Path | str, data: bytes | Iterable[bytes]) -> None:
     """Write ``data`` under ``path``: all of it, or nothing at all.
 
     The bytes go to a temporary name in the same folder, are synced to the disk and then renamed,
@@ -25,7 +26,7 @@ def atomic_write(path: Path | str, data: bytes) -> None:
 
     Args:
         path: the final name.
-        data: the whole contents.
+        data: the whole contents, or pieces of them.
 
     Raises:
         OSError: the folder cannot be written or the disk is full, in one line that names the
@@ -39,7 +40,8 @@ def atomic_write(path: Path | str, data: bytes) -> None:
             prefix=f".{path.name}.", suffix=".tmp", dir=path.parent
         )
         with os.fdopen(handle, "wb") as file:
-            file.write(data)
+            for part in [data] if isinstance(data, bytes) else data:
+                file.write(part)
             file.flush()
             os.fsync(file.fileno())
         os.chmod(temporary, 0o666 & ~_umask())

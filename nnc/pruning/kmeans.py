@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
 import torch
 from torch import Tensor
 from tqdm.auto import tqdm
@@ -33,19 +34,21 @@ def kmeans(values: Tensor, levels: int) -> tuple[Tensor, Tensor]:
     """
     if not isinstance(levels, int) or levels < 1:
         raise ValueError(f"levels is {levels}, must be a whole number of at least 1")
-    flat = _checked(values).detach().cpu().double().flatten()
-    if not bool(torch.isfinite(flat).all()):
+    flat = _numbers(values)
+    if not np.isfinite(flat).all():
         raise ValueError("values has numbers that are NaN or infinite, must be finite")
-    entries = _settled(flat, levels)
-    codes = _nearest(flat, entries)
-    used = torch.bincount(codes, minlength=len(entries)) > 0
-    used |= entries == 0
+    ascending = np.sort(flat)
+    entries = torch.from_numpy(_settled(ascending, levels))
+    ends = torch.from_numpy(_ends(ascending, entries.numpy()))
+    used = (ends.diff(prepend=ends.new_zeros(1)) > 0) | (entries == 0)
     # Rounding keeps the order, and may make entries equal. Zero comes first.
     kept, places = entries[used].to(values.dtype).unique(return_inverse=True)
     zero = int((kept == 0).nonzero()[0])
     order = torch.cat([torch.tensor([zero]), torch.arange(zero), torch.arange(zero + 1, len(kept))])
-    codes = order.argsort()[places[(used.cumsum(0) - 1)[codes]]]
-    return codes.int().reshape(values.shape), kept[order]
+    meant = order.argsort()[places[(used.cumsum(0) - 1).clamp(min=0)]].int()
+    edges = torch.from_numpy(_edges(entries.numpy(), flat.dtype))
+    nearest = torch.bucketize(torch.from_numpy(flat), edges, out_int32=True)
+    return meant[nearest].reshape(values.shape), kept[order]
 
 
 def quantise_kmeans(
@@ -66,6 +69,18 @@ def quantise_kmeans(
         ValueError: nothing to code, weights that are not finite (named), or an argument out of
             range.
     """
+    codes, codebooks = {}, {}
+    for name in tqdm(weights_of(state, prune), "clustering", disable=not progress, leave=False):
+        codes[name], codebooks[name] = quantise_tensor(name, state[name], levels, prune)
+    return Quantised.beside(state, codes, codebooks)
+
+
+def weights_of(state: Mapping[str, Tensor], prune: float = 0.0) -> list[str]:
+    """The names of what ``quantise_kmeans`` codes: floating, two or more dimensions, each once.
+
+    Raises:
+        ValueError: there are none, or ``prune`` is no share.
+    """
     if not 0 <= prune < 1:
         raise ValueError(f"prune is {prune}, must be at least 0 and below 1")
     ties = shared(state)
@@ -76,13 +91,17 @@ def quantise_kmeans(
             f"state has {', '.join(state) or 'nothing'}, needs at least one weight tensor: "
             "floating point, two or more dimensions"
         )
-    codes, codebooks = {}, {}
-    for name in tqdm(names, "clustering", disable=not progress, leave=False):
-        try:
-            codes[name], codebooks[name] = kmeans(_pruned(state[name], prune), levels)
-        except ValueError as error:
-            raise ValueError(f"{name}: {error}") from None
-    return Quantised.beside(state, codes, codebooks)
+    return names
+
+
+def quantise_tensor(
+    name: str, weight: Tensor, levels: int, prune: float = 0.0
+) -> tuple[Tensor, Tensor]:
+    """Codes and a codebook of one tensor, pruned and clustered; its name is for errors."""
+    try:
+        return kmeans(_pruned(weight, prune), levels)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
 
 
 def code_rest(quantised: Quantised, levels: int) -> Quantised:
@@ -106,40 +125,60 @@ def code_rest(quantised: Quantised, levels: int) -> Quantised:
     )
 
 
-def _checked(values: Tensor) -> Tensor:
+def _numbers(values: Tensor) -> np.ndarray:
+    """The numbers of a tensor, float64 or (shorter ones without loss) float32, one dimension."""
     if values.dtype not in FLOATS:
         raise ValueError(f"values has type {values.dtype}, must be one of {FLOATS}; convert it")
-    return values
+    values = values.detach().cpu()
+    return (values if values.dtype == torch.float64 else values.float()).flatten().numpy()
 
 
 def _pruned(weight: Tensor, share: float) -> Tensor:
     """A copy with the smallest weights zero: exactly ``floor(share n)`` of them, ties by order."""
-    pruned = _checked(weight).detach().cpu().clone().flatten()
-    smallest = pruned.abs().argsort(stable=True)[: int(share * len(pruned))]
-    pruned[smallest] = 0
-    return pruned.reshape(weight.shape)
+    sizes = np.abs(_numbers(weight))
+    pruned = weight.detach().cpu().clone()
+    if count := int(share * len(sizes)):
+        edge = np.partition(sizes, count - 1)[count - 1]
+        smallest = sizes < edge
+        equal = np.flatnonzero(sizes == edge)
+        smallest[equal[: count - np.count_nonzero(smallest)]] = True
+        pruned[torch.from_numpy(smallest).reshape(weight.shape)] = 0
+    return pruned
 
 
-def _settled(values: Tensor, levels: int) -> Tensor:
-    """Ascending entries, zero among them. Values that are zero already ask for no other entry."""
-    others = values[values != 0]
-    distinct = others.unique()
-    if len(distinct) < levels:  # nothing is to be averaged
-        return torch.cat([distinct, distinct.new_zeros(1)]).sort().values
-    low, high = float(distinct[0]), float(distinct[-1])
-    entries = torch.linspace(low, high, levels - 1, dtype=torch.float64)
-    entries = torch.cat([entries[entries != 0], entries.new_zeros(1)]).sort().values
+def _settled(ascending: np.ndarray, levels: int) -> np.ndarray:
+    """Ascending entries, zero among them. Values that are zero already ask for no other entry.
+
+    Args:
+        ascending: the values, sorted: each entry's are a run of them, whose sum is a difference.
+    """
+    others = ascending[ascending != 0]
+    first = np.concatenate([[True], others[1:] != others[:-1]])[: len(others)]
+    if np.count_nonzero(first) < levels:  # nothing is to be averaged
+        return np.sort(np.append(others[first], 0.0).astype(np.float64))
+    sums = np.concatenate([[0.0], np.cumsum(others, dtype=np.float64)])
+    even = np.linspace(others[0], others[-1], levels - 1, dtype=np.float64)
+    entries = np.sort(np.append(even[even != 0], 0.0))
     for _ in range(ROUNDS):
-        codes = _nearest(others, entries)
-        counts = torch.bincount(codes, minlength=len(entries))
-        means = torch.bincount(codes, others, minlength=len(entries)) / counts
-        moved = torch.where((counts > 0) & (entries != 0), means, entries).sort().values
-        if torch.equal(moved, entries):
+        ends = _ends(others, entries)
+        counts = np.diff(ends, prepend=0)
+        totals = np.diff(sums[ends], prepend=0.0)
+        moves = (counts > 0) & (entries != 0)
+        moved = np.sort(np.where(moves, totals / np.maximum(counts, 1), entries))
+        if np.array_equal(moved, entries):
             break
         entries = moved
     return entries
 
 
-def _nearest(values: Tensor, entries: Tensor) -> Tensor:
-    """The index of the nearest of ascending entries."""
-    return torch.bucketize(values, (entries[1:] + entries[:-1]) / 2)
+def _ends(ascending: np.ndarray, entries: np.ndarray) -> np.ndarray:
+    """Where in sorted values the run ends for which each of ascending entries is the nearest."""
+    inner = np.searchsorted(ascending, _edges(entries, ascending.dtype), side="right")
+    return np.append(inner, len(ascending))
+
+
+def _edges(entries: np.ndarray, kind: np.dtype) -> np.ndarray:
+    """Halfway between entries, rounded down: what lies at or below one in double does so here."""
+    exact = (entries[1:] + entries[:-1]) / 2
+    edges = exact.astype(kind)
+    return np.where(edges > exact, np.nextafter(edges, kind.type(-np.inf)), edges)

@@ -14,12 +14,15 @@ from pathlib import Path
 from nnc.files import atomic_write
 from nnc.pruning.quantised import Quantised
 from nnc.storage import coding, container
+from nnc.storage.archive import Archive, check_memory, limit_of, path_of
 from nnc.storage.container import CODERS, Entry, File
 from nnc.storage.errors import StorageError
 from nnc.storage.tensors import Precision
 
-__all__ = ["CODERS", "Entry", "File", "Precision", "StorageError"]
-__all__ += ["describe", "dumps", "load", "loads", "save"]
+open = Archive
+
+__all__ = ["CODERS", "Archive", "Entry", "File", "Precision", "StorageError"]
+__all__ += ["describe", "dumps", "load", "loads", "open", "save"]
 
 
 def dumps(
@@ -50,12 +53,13 @@ def dumps(
     return container.write(coding.to_entries(quantised, precision, progress), metadata or {})
 
 
-def loads(data: bytes, max_bytes: int = 2**30, *, progress: bool = False) -> Quantised:
+def loads(data: bytes, max_bytes: int | None = None, *, progress: bool = False) -> Quantised:
     """The network in a file's bytes.
 
     Args:
         data: the whole file.
-        max_bytes: how much memory the dense network may take, coded weights as float32.
+        max_bytes: how much memory the dense network may take, coded weights as float32; 1 GiB and
+            64 times the file unless given.
         progress: whether to draw a progress bar over the tensors.
 
     Returns:
@@ -68,13 +72,14 @@ def loads(data: bytes, max_bytes: int = 2**30, *, progress: bool = False) -> Qua
     return coding.to_quantised(describe(data, max_bytes), progress)
 
 
-def describe(data: bytes, max_bytes: int = 2**30) -> File:
+def describe(data: bytes, max_bytes: int | None = None) -> File:
     """What a file holds, tensor by tensor with its bytes, undecoded; errors as from ``loads``."""
     if not isinstance(data, bytes | bytearray | memoryview):
         raise StorageError(f"data is a {type(data).__name__}, must be bytes; nnc.load takes a path")
-    if not isinstance(max_bytes, int) or max_bytes < 0:
-        raise StorageError(f"max_bytes is {max_bytes!r}, must be a whole number of at least 0")
-    return container.read(data, max_bytes)
+    limit = limit_of(max_bytes, len(data))
+    file = container.read(data, limit)
+    check_memory((entry for entry in file.entries if entry.form != container.TIED), limit)
+    return file
 
 
 def save(
@@ -87,18 +92,12 @@ def save(
 ) -> None:
     """Write the file: whole under its final name, or not at all; arguments as in ``dumps``."""
     data = dumps(quantised, precision=precision, metadata=metadata, progress=progress)
-    atomic_write(_path(path), data)
+    atomic_write(path_of(path), data)
 
 
-def load(path: Path | str, max_bytes: int = 2**30, *, progress: bool = False) -> Quantised:
+def load(path: Path | str, max_bytes: int | None = None, *, progress: bool = False) -> Quantised:
     """Read a file; arguments and errors as of ``loads``, these with the path in front."""
     try:
-        return loads(_path(path).read_bytes(), max_bytes, progress=progress)
+        return loads(path_of(path).read_bytes(), max_bytes, progress=progress)
     except StorageError as error:
         raise StorageError(f"{path}: {error}") from None
-
-
-def _path(path: Path | str) -> Path:
-    if not isinstance(path, str | Path):
-        raise StorageError(f"path is {path!r}, must be the name of a file, a text or a Path")
-    return Path(path)

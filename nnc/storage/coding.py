@@ -141,14 +141,20 @@ def chains(file: File) -> list[list[int]]:
     return found
 
 
-def decoded(file: File, chain: Sequence[int]) -> list[Coded | Tensor]:
+def decoded(
+    file: File, counts: dict[int, np.ndarray], chain: Sequence[int]
+) -> list[Coded | Tensor]:
     """What the tensors of a chain are: codes and codebook, or numbers.
+
+    Args:
+        file: the file.
+        counts: non-zeros of each row, by place, of matrices that hint; those of the chain come in.
+        chain: places, each behind the one that hints at it unless counts have that.
 
     Raises:
         StorageError: a tensor is damaged (named).
     """
     found: list[Coded | Tensor] = []
-    counts: dict[int, np.ndarray] = {}
     for place in chain:
         entry = file.entries[place]
         try:
@@ -160,7 +166,7 @@ def decoded(file: File, chain: Sequence[int]) -> list[Coded | Tensor]:
                 rows = counts[place - entry.hint]
                 hints = rows.repeat(matrix(entry.shape)[1] // len(rows))
             levels = _levels(entry, hints)
-            if len(chain) > 1:
+            if in_one_piece(entry):
                 counts[place] = np.count_nonzero(levels, axis=1)
             codes, book = to_codes(entry, levels)
             found.append(book[codes.long()] if entry.rest else (codes, book))
@@ -221,7 +227,7 @@ def to_quantised(file: File, progress: bool) -> Quantised:
     groups = chains(file)
     bar = tqdm(total=len(groups), desc="decoding", disable=not progress, leave=False)
     values: dict[int, Coded | Tensor] = {}
-    for chain, found in zip(groups, on_all_cores(partial(decoded, file), groups), strict=True):
+    for chain, found in zip(groups, on_all_cores(partial(decoded, file, {}), groups), strict=True):
         values |= dict(zip(chain, found, strict=True))
         bar.update()
     bar.close()

@@ -2,44 +2,83 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import pickle
+import tempfile
 import warnings
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import safetensors.torch
 import torch
 from safetensors import SafetensorError
 from torch import Tensor
+from tqdm.auto import tqdm
 
-from nnc import storage
 from nnc.files import UNREADABLE, atomic_write
-from nnc.pruning.kmeans import quantise_kmeans
-from nnc.pruning.quantised import Quantised, shared
+from nnc.pruning.kmeans import quantise_tensor, weights_of
+from nnc.pruning.quantised import shared
+from nnc.storage.archive import Archive
+from nnc.storage.coding import Coded, encoded, on_all_cores, tied
+from nnc.storage.container import TIED, TYPES, Entry, Writer
+from nnc.storage.tensors import Precision
 from nnc.weights import plain_name
 
 SAFE = ".safetensors"
-_MOST_BYTES = 2**30  # that are written with ties undone; a file can tie one tensor to many names
+_INDEX = SAFE + ".index.json"
+_MOST_BYTES = 2**30  # that tied tensors may add when written out; one can be tied to many names
+_SAFE_TYPES = {"float64": "F64", "float32": "F32", "float16": "F16", "bfloat16": "BF16"}
+_SAFE_TYPES |= {"int64": "I64", "int32": "I32", "int16": "I16", "int8": "I8", "uint8": "U8"}
+_SAFE_TYPES |= {"bool": "BOOL"}
 
 
-def pack(path: Path, levels: int, prune: float) -> Quantised:
-    """Prune and cluster the network in a file, whatever program trained it.
+def pack(
+    source: Path, target: Path, levels: int, prune: float, precision: Precision = "float32"
+) -> tuple[int, int]:
+    """Prune, cluster and store the network in a file, whatever program trained it.
 
-    Tensors that share memory in the file stay tied. Names lose what ``torch.compile`` and
+    Tensors are read, coded and written one after the other, a few at a time on all cores. Those
+    that share memory in the file stay tied. Names lose what ``torch.compile`` and
     ``DataParallel`` put before them; weights with a mask of ``torch.nn.utils.prune`` are masked.
 
     Args:
-        path: a ``.safetensors`` file, or a ``state_dict`` that ``torch.save`` wrote (also below
-            the key ``"state_dict"`` or ``"model"``, as training programs keep it).
+        source: see :func:`read`.
+        target: the ``.sws`` file, written whole or not at all.
         levels: entries of each tensor's codebook at most.
         prune: share of each tensor's weights set to zero.
+        precision: what float32 numbers are rounded to.
+
+    Returns:
+        How many of the coded weights are zero, and how many these are.
 
     Raises:
-        ValueError: the file holds no ``state_dict`` of weights, or holds code that would be run,
-            or weights that a parametrisation computes from others (named).
+        ValueError: see :func:`read`; or the network has nothing to code.
     """
-    return quantise_kmeans(_read(Path(path)), levels, prune, progress=True)
+    state = read(source)
+    ties, names = shared(state), set(weights_of(state, prune))
+    given = [(name, tensor) for name, tensor in state.items() if name not in ties]
+    counts: list[tuple[int, int]] = []
+
+    def work(name: str, tensor: Tensor) -> Coded | Tensor:
+        if name not in names:
+            return tensor
+        codes, book = quantise_tensor(name, tensor, levels, prune)
+        counts.append((int((codes == 0).sum()), codes.numel()))
+        return codes, book
+
+    with tempfile.TemporaryFile(dir=target.parent) as bodies:
+        writer, entries = Writer({}, bodies), list[Entry]()
+        for entry in encoded(tqdm(given, "packing", leave=False), work, precision):
+            writer.add(entry)
+            entries.append(replace(entry, numbers=b"", pieces=()))
+        for entry in tied(ties, entries):
+            writer.add(entry)
+        atomic_write(target, itertools.chain([writer.directory()], _parts(bodies)))
+    zeros, weights = zip(*counts, strict=True)
+    return sum(zeros), sum(weights)
 
 
 def unpack(path: Path, target: Path) -> None:
@@ -52,22 +91,54 @@ def unpack(path: Path, target: Path) -> None:
         ValueError: the file is damaged or too large with ties undone, or the target has another
             ending.
     """
-    target = Path(target)
     if target.suffix != SAFE:
         raise ValueError(f"target is {target}, must end in {SAFE}")
-    quantised = storage.load(path, progress=True)
-    state = quantised.state_dict()
-    if (size := sum(tensor.nbytes for tensor in state.values())) > _MOST_BYTES:
+    archive = Archive(path)
+    again = sum(entry.memory for entry in archive.entries.values() if entry.form == TIED)
+    if again > _MOST_BYTES:
         raise ValueError(
-            f"{path} takes {size} bytes with ties undone, allowed are {_MOST_BYTES}; read it with "
-            "nnc.load, which keeps them"
+            f"{path} has ties that take {again} bytes when undone, allowed are {_MOST_BYTES}; read "
+            "it with nnc.load, which keeps them"
         )
-    own = {name: tensor.contiguous().clone() for name, tensor in state.items()}
-    atomic_write(target, safetensors.torch.save(own, dict(quantised.ties) or None))
+    header: dict[str, Any] = {}
+    at = 0
+    for name, entry in archive.entries.items():
+        end = at + entry.count * TYPES[entry.kind]
+        header[name] = {"dtype": _SAFE_TYPES[entry.kind], "shape": entry.shape}
+        header[name]["data_offsets"], at = (at, end), end
+    ties = {name: archive.tied_to(name) for name, e in archive.entries.items() if e.form == TIED}
+    text = json.dumps(header | ({"__metadata__": ties} if ties else {})).encode()
+    text += b" " * (-len(text) % 8)
+    tensors = on_all_cores(archive.__getitem__, tqdm(archive, "unpacking", leave=False))
+    data = (_bytes(tensor) for tensor in tensors)
+    atomic_write(target, itertools.chain([len(text).to_bytes(8, "little"), text], data))
 
 
-def _read(path: Path) -> dict[str, Tensor]:
-    state = _load(path)
+def _parts(file: IO[bytes]) -> Iterator[bytes]:
+    """What was written to a file, a piece at a time."""
+    file.seek(0)
+    while part := file.read(1 << 20):
+        yield part
+
+
+def _bytes(tensor: Tensor) -> bytes:
+    return tensor.reshape(-1).view(torch.uint8).numpy().tobytes() if tensor.numel() else b""
+
+
+def read(path: Path) -> dict[str, Tensor]:
+    """The tensors in a file of weights, mapped into memory where its format allows.
+
+    Args:
+        path: a ``.safetensors`` file or the index of several (``….safetensors.index.json``), or a
+            ``state_dict`` that ``torch.save`` wrote (also below the key ``"state_dict"`` or
+            ``"model"``, as training programs keep it).
+
+    Raises:
+        ValueError: the file holds no ``state_dict`` of weights, or holds code that would be run,
+            or weights that a parametrisation computes from others (named).
+    """
+    path = Path(path)
+    state = _load_index(path) if path.name.endswith(_INDEX) else _load(path)
     for key in ("state_dict", "model"):
         if isinstance(state, dict) and isinstance(state.get(key), dict):
             state = state[key]
@@ -85,7 +156,7 @@ def _read(path: Path) -> dict[str, Tensor]:
 def _load(path: Path) -> Any:
     try:
         if path.suffix == SAFE:
-            return _load_safe(path.read_bytes())
+            return _load_safe(path)
         with path.open("rb") as file:
             if (first := file.read(2)) not in (b"PK", b"\x80\x02"):
                 raise ValueError(f"it begins with {first!r}, which torch.save does not write")
@@ -101,11 +172,22 @@ def _load(path: Path) -> Any:
         ) from None
 
 
-def _load_safe(data: bytes) -> dict[str, Tensor]:
+def _load_index(path: Path) -> dict[str, Tensor]:
+    """The tensors of the files beside an index, as the hub splits large networks."""
+    try:
+        index = json.loads(path.read_bytes())["weight_map"]
+        files = sorted({Path(name).name for name in index.values()})
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path} is no index of {SAFE} files ({error})") from None
+    return {name: tensor for file in files for name, tensor in _load(path.parent / file).items()}
+
+
+def _load_safe(path: Path) -> dict[str, Tensor]:
     """The tensors, tied as the metadata say (:func:`unpack`, ``safetensors.torch.save_model``)."""
-    state = safetensors.torch.load(data)
-    header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
-    for name, owner in header.get("__metadata__", {}).items():
+    state = safetensors.torch.load_file(path)
+    with safetensors.safe_open(path, "pt") as file:
+        said = file.metadata() or {}
+    for name, owner in said.items():
         if owner in state and torch.equal(state.get(name, state[owner]), state[owner]):
             state.pop(name, None)  # behind its owner
             state[name] = state[owner]

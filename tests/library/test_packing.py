@@ -1,3 +1,4 @@
+import json
 import math
 import pickle
 import warnings
@@ -83,9 +84,13 @@ def test_every_tensor_comes_back_in_its_type_and_shape(tmp_path):
 
 def packed(tmp_path, state):
     torch.save(state, tmp_path / "net.pt")
-    found = pack(tmp_path / "net.pt", 8, 0.0)
-    storage.save(found, tmp_path / "net.sws")
-    return storage.load(tmp_path / "net.sws")
+    return packed_file(tmp_path / "net.pt")
+
+
+def packed_file(source):
+    target = source.with_name("net.sws")
+    pack(source, target, 8, 0.0)
+    return storage.load(target)
 
 
 def test_prefixes_of_wrappers_are_taken_off(tmp_path):
@@ -126,20 +131,20 @@ def test_ties_go_through_both_formats(tmp_path):
     unpack(tmp_path / "net.sws", dense)
     state = safetensors.torch.load_file(dense)
     assert torch.equal(state["a"], state["b"])
-    assert pack(dense, 8, 0.0).ties == {"b": "a"}
+    assert packed_file(dense).ties == {"b": "a"}
     # As Hugging Face's save_model keeps it, under one name.
     safetensors.torch.save_file({"a": weight}, dense, {"b": "a", "format": "pt"})
-    assert pack(dense, 8, 0.0).ties == {"b": "a"}
+    assert packed_file(dense).ties == {"b": "a"}
     # What the metadata say is not believed of tensors that differ.
     safetensors.torch.save_file({"a": weight, "b": weight + 1}, dense, {"b": "a"})
-    assert pack(dense, 8, 0.0).ties == {}
+    assert packed_file(dense).ties == {}
 
 
 def test_many_names_for_a_large_tensor_are_not_written_out(tmp_path, monkeypatch):
-    monkeypatch.setattr(packing, "_MOST_BYTES", 3000)
+    monkeypatch.setattr(packing, "_MOST_BYTES", 2000)
     weight = torch.ones(20, 30)
     packed(tmp_path, {"a": weight, "b": weight})
-    with pytest.raises(ValueError, match="takes 4800 bytes with ties undone, allowed are 3000"):
+    with pytest.raises(ValueError, match="ties that take 2400 bytes when undone, allowed are 2"):
         unpack(tmp_path / "net.sws", tmp_path / "net.safetensors")
 
 
@@ -231,6 +236,23 @@ def test_packing_does_not_write_over_its_source(tmp_path, capsys):
 def test_unpacking_needs_the_right_ending(tmp_path, capsys):
     assert cli.main(["unpack", str(tmp_path / "a.sws"), str(tmp_path / "b.pt")]) == 2
     assert "must end in .safetensors" in capsys.readouterr().err
+
+
+def test_a_network_in_several_files_is_one(tmp_path, state):
+    names = list(state)
+    files = {"a-1.safetensors": names[:2], "a-2.safetensors": names[2:]}
+    for file, held in files.items():
+        safetensors.torch.save_file({name: state[name] for name in held}, tmp_path / file)
+    index = {"weight_map": {name: file for file, held in files.items() for name in held}}
+    path = tmp_path / "a.safetensors.index.json"
+    path.write_text(json.dumps(index))
+    assert cli.main(["pack", str(path), str(tmp_path / "net.sws"), "--precision", "float32"]) == 0
+    expected = quantise_kmeans(state, 16).state_dict()
+    found = storage.load(tmp_path / "net.sws").state_dict()
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
+    path.write_text("[]")
+    with pytest.raises(ValueError, match="is no index of .safetensors files"):
+        pack(path, tmp_path / "net.sws", 8, 0.0)
 
 
 def test_a_damaged_file_is_not_unpacked(tmp_path, capsys):

@@ -52,7 +52,7 @@ def prunable_weights(model: nn.Module) -> dict[str, Tensor]:
     Raises:
         ValueError: the model has no such parameter.
     """
-    found = dict(_weights(unwrapped(model)))
+    found = plain_parameters(model)
     for name, weight in found.items():
         # By its class: torch.compile cannot follow nn.parameter.is_lazy.
         if isinstance(weight, nn.UninitializedParameter) or weight.is_meta:
@@ -169,10 +169,11 @@ def _check_ties(model: nn.Module, found: Mapping[str, _Made]) -> None:
             )
 
 
-def _weights(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
+def plain_parameters(model: nn.Module) -> dict[str, Tensor]:
     """Every parameter as the plain network would have it, by name, each once."""
+    found: dict[str, Tensor] = {}
     seen: set[int] = set()
-    for path, module in _modules(model):
+    for path, module in _modules(unwrapped(model)):
         computed = {name: made.weight for name, made in _computed(module).items()}
         hidden = {name + ending for name in computed for ending in _LEFT}
         own = {
@@ -183,7 +184,23 @@ def _weights(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
         for name, weight in (own | computed).items():
             if id(weight) not in seen:
                 seen.add(id(weight))
-                yield plain_name(path, name), weight
+                found[plain_name(path, name)] = weight
+    return found
+
+
+def check_settable(parameters: Mapping[str, Tensor], purpose: str) -> None:
+    """Refuse what is computed from other tensors, so that nothing can be written into it."""
+    for name, weight in parameters.items():
+        if not isinstance(weight, nn.Parameter):
+            raise ValueError(
+                f"model has the masked or parametrised weight {name}, which cannot {purpose}; "
+                "call nnc.make_plain(model) before sharing"
+            )
+
+
+def wide(tensor: Tensor) -> Tensor:
+    """The numbers of a tensor, in float32 at least."""
+    return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
 
 
 def _modules(model: nn.Module, twice: bool = False) -> Iterator[tuple[str, nn.Module]]:

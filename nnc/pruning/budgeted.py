@@ -11,7 +11,7 @@ from torch import nn
 
 from nnc.pruning.quantised import Quantised
 from nnc.pruning.shared_values import SharedValues
-from nnc.weights import plain_state, prunable_weights, unwrapped
+from nnc.weights import check_settable, plain_state, prunable_weights, unwrapped
 
 # Shares of the steps: the first checks say what error this learning rate makes by itself; then
 # codes are free; then weights at zero stay there, because what has drifted behind them would come
@@ -61,12 +61,7 @@ class BudgetedSharing(nn.Module):
         super().__init__()
         _check_budget(steps, held_out, lose, bytes)
         weights = prunable_weights(model)
-        for name, weight in weights.items():
-            if not isinstance(weight, nn.Parameter):
-                raise ValueError(
-                    f"model has the masked or parametrised weight {name}, which cannot stand at a "
-                    "shared value; call nnc.make_plain(model) before sharing"
-                )
+        check_settable(weights, "stand at a shared value")
         self._model = (model,)  # in a tuple: its parameters are not ours
         self.steps, self.held_out, self.lose, self.bytes = steps, held_out, lose, bytes
         self.dense_error = self._error()

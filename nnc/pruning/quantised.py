@@ -190,6 +190,21 @@ def shared(state: Mapping[str, Tensor], first: Collection[str] = ()) -> dict[str
     return ties
 
 
+def used_entries(codes: Tensor, codebook: Tensor) -> tuple[Tensor, Tensor]:
+    """Codes, int32, and a codebook without the entries that nobody uses; entry 0 stays."""
+    used = torch.bincount(codes.flatten(), minlength=len(codebook)) > 0
+    used[0] = True
+    renumbered = used.cumsum(0) - 1
+    return renumbered[codes].int(), codebook[used]
+
+
+def entropy(codes: Tensor) -> float:
+    """Bits of all codes at their own entropy."""
+    counts = torch.bincount(codes.flatten())
+    counts = counts[counts > 0].double()
+    return float(-(counts * (counts / counts.sum()).log2()).sum())
+
+
 def _positions(weight: Tensor, codebook: Tensor) -> Tensor:
     """Codes of weights that occur in a codebook of zero and then ascending values."""
     ascending, order = codebook.sort()

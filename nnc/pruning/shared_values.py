@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from nnc.pruning.kmeans import kmeans
+from nnc.pruning.quantised import entropy, used_entries
+from nnc.weights import wide
 
 LEVELS = 8  # values of a weight tensor beside zero
 _SMALL = 15  # values of a bias beside zero; as many numbers or fewer are left as they are
@@ -87,7 +89,7 @@ class SharedValues:
 
     def expected_bytes(self) -> float:
         """Bytes of all codes at their entropy, and two for each entry of a codebook."""
-        return sum(tensor.bits() / 8 + 2 * len(tensor.book) for tensor in self._tensors.values())
+        return sum(entropy(t.codes) / 8 + 2 * len(t.book) for t in self._tensors.values())
 
     def state(self) -> dict[str, Any]:
         """All that a resumed run needs."""
@@ -108,8 +110,7 @@ class _Shared:
     @torch.no_grad()
     def __init__(self, parameter: nn.Parameter) -> None:
         self.parameter, self.priced = parameter, parameter.dim() > 1
-        self.latent = parameter.detach().clone(memory_format=torch.contiguous_format)
-        self.latent = self.latent.to(_wide(parameter))
+        self.latent = wide(parameter.detach().clone(memory_format=torch.contiguous_format))
         levels = LEVELS if self.priced else _SMALL
         book = kmeans(self.latent, levels + 1)[1].to(self.latent)
         self.book = book[book != 0].sort().values
@@ -161,20 +162,16 @@ class _Shared:
 
     def show(self) -> None:
         """The parameter stands at its shared values."""
-        table = torch.cat([self.book.new_zeros(1), self.book])
-        self.parameter.copy_(table[self.codes])
+        self.parameter.copy_(self.table()[self.codes])
         self.shown = self.parameter.detach().clone()
 
-    def bits(self) -> float:
-        counts = torch.bincount(self.codes.flatten()).double()
-        counts = counts[counts > 0]
-        return float(-(counts * (counts / counts.sum()).log2()).sum())
+    def table(self) -> Tensor:
+        """Zero, then the other values: what codes stand for."""
+        return torch.cat([self.book.new_zeros(1), self.book])
 
     def compact(self) -> tuple[Tensor, Tensor]:
-        used = torch.bincount(self.codes.flatten(), minlength=len(self.book) + 1) > 0
-        used[0] = True
-        table = torch.cat([self.book.new_zeros(1), self.book]).to(self.parameter.dtype)
-        return (used.cumsum(0) - 1)[self.codes].int().cpu(), table[used].cpu()
+        codes, book = used_entries(self.codes, self.table())
+        return codes.cpu(), book.to(self.parameter.dtype).cpu()
 
     def state(self) -> dict[str, Tensor]:
         return {name: getattr(self, name).clone() for name in self._KEPT}
@@ -182,8 +179,3 @@ class _Shared:
     def load(self, state: Mapping[str, Tensor]) -> None:
         for name in self._KEPT:
             setattr(self, name, state[name].to(self.parameter.device, copy=True))
-
-
-def _wide(parameter: Tensor) -> torch.dtype:
-    half = parameter.dtype in (torch.float16, torch.bfloat16)
-    return torch.float32 if half else parameter.dtype

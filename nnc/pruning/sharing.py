@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from nnc.priors.mixture import GaussianMixturePrior, Mixture
-from nnc.pruning.quantised import Quantised
-from nnc.weights import make_plain, plain_name, plain_state, prunable_weights, unwrapped
+from nnc.pruning.quantised import Quantised, used_entries
+from nnc.weights import make_plain, plain_name, plain_state, prunable_weights, unwrapped, wide
 
 Rule = Literal["responsibility", "likelihood"]
 _PIECE = 2**18  # weights scored at a time: 17 components in float64 take 36 MB
@@ -143,24 +143,13 @@ def quantise(
     for (name, weight), scale in zip(weights.items(), learnt, strict=True):
         scale *= units[name] if units else 1.0
         try:
-            owners = assign(_wide(weight) / scale, mixture, by)
+            owners = assign(wide(weight.detach()) / scale, mixture, by)
         except ValueError as error:
             raise ValueError(f"{name}: {error}") from None
-        codes[name], codebooks[name] = _compact(owners, (scale * mixture.means).to(weight.dtype))
+        codes[name], codebooks[name] = used_entries(
+            owners, (scale * mixture.means).to(weight.dtype)
+        )
     return Quantised.beside(plain_state(model), codes, codebooks)
-
-
-def _wide(weight: Tensor) -> Tensor:
-    """The numbers of a weight, in float32 at least."""
-    return weight.detach().to(torch.promote_types(weight.dtype, torch.float32))
-
-
-def _compact(owners: Tensor, codebook: Tensor) -> tuple[Tensor, Tensor]:
-    """Drop entries nobody uses; entry 0 stays."""
-    used = torch.bincount(owners.flatten(), minlength=len(codebook)) > 0
-    used[0] = True
-    renumbered = used.cumsum(0) - 1
-    return renumbered[owners].int(), codebook[used]
 
 
 class _SharedWeights(torch.autograd.Function):

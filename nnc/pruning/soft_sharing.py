@@ -13,9 +13,16 @@ from torch import Tensor, nn
 from nnc.priors import Beta, Gamma, GaussianMixturePrior, HyperPriors
 from nnc.pruning.folding import normalised_layers
 from nnc.pruning.kmeans import kmeans
-from nnc.pruning.quantised import Quantised
+from nnc.pruning.quantised import Quantised, entropy
 from nnc.pruning.sharing import Rule, quantise
-from nnc.weights import plain_state, prunable_weights, pull_ratio, unwrapped
+from nnc.weights import (
+    check_settable,
+    plain_state,
+    prunable_weights,
+    pull_ratio,
+    unwrapped,
+    wide,
+)
 
 _COMPONENTS = 16  # besides the zero component
 # Of the zero component. More makes smaller files where there are many steps; with few, weights that
@@ -160,12 +167,7 @@ class SoftWeightSharing(nn.Module):
         Raises:
             ValueError: a weight is masked or parametrised, so that it cannot be set (named).
         """
-        for name, weight in prunable_weights(self.model).items():
-            if not isinstance(weight, nn.Parameter):
-                raise ValueError(
-                    f"model has the masked or parametrised weight {name}, which cannot be held at "
-                    "zero; call nnc.make_plain(model) before sharing"
-                )
+        check_settable(prunable_weights(self.model), "be held at zero")
         assigned = self._assigned()
         owned = {name: codes == 0 for name, codes in assigned.codes.items()}
         self._held = {name: zero.to(self._device()) for name, zero in owned.items()}
@@ -214,7 +216,7 @@ class SoftWeightSharing(nn.Module):
         assigned = self._assigned()
         found = {
             "would_be_sparsity": assigned.sparsity(),
-            "expected_bytes": sum(_entropy(codes) for codes in assigned.codes.values()) / 8,
+            "expected_bytes": sum(entropy(codes) for codes in assigned.codes.values()) / 8,
             "zero_sigma": float(self._prior.mixture().sigmas[0]),
             "pressure": self.pressure,
         }
@@ -306,19 +308,11 @@ def _check_finite(weights: dict[str, Tensor]) -> None:
 
 
 def _in_unit(weight: Tensor, unit: float) -> Tensor:
-    wide = weight.float() if weight.dtype in (torch.float16, torch.bfloat16) else weight
-    return wide if unit == 1 else wide / unit
+    return wide(weight) if unit == 1 else wide(weight) / unit
 
 
 def _deviation(weight: Tensor) -> float:
     return float(weight.double().std()) if weight.numel() > 1 else 0.0
-
-
-def _entropy(codes: Tensor) -> float:
-    """Bits of all codes at their own entropy."""
-    counts = torch.bincount(codes.flatten())
-    counts = counts[counts > 0].double()
-    return float(-(counts * (counts / counts.sum()).log2()).sum())
 
 
 def _check(name: str, value: float, fits: bool, allowed: str) -> None:

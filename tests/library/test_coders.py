@@ -2,8 +2,8 @@ import math
 
 import numpy as np
 import pytest
+from coder_work import comes_back, long_and_sparse, matrices
 from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from nnc.storage import CODERS, StorageError, arithmetic, bits, context, csr, raw
 from nnc.storage.compiled import numbers, octets
@@ -33,32 +33,16 @@ def test_numbers_of_any_size_by_hand():
 
 @pytest.mark.parametrize("name", CODERS)
 @settings(deadline=None, max_examples=40)
-@given(
-    rows=st.integers(1, 30),
-    columns=st.integers(1, 60),
-    low=st.sampled_from([0, -1, -2, -9, -300]),
-    high=st.sampled_from([0, 1, 2, 9, 3000]),
-    sparsity=st.sampled_from([0, 0.5, 0.97, 1]),
-    seed=st.integers(0, 1000),
-)
-def test_every_matrix_comes_back(name, rows, columns, low, high, sparsity, seed):
-    coder, stream = CODERS[name], np.random.default_rng(seed)
-    levels = stream.integers(low, high + 1, (rows, columns)).astype(np.int32)
-    levels[stream.random((rows, columns)) < sparsity] = 0
-    data = coder.encode(levels, (low, high))
-    found = coder.decode(data, (rows, columns), (low, high))
-    assert found.dtype == np.int32
-    assert np.array_equal(found, levels)
+@given(matrices())
+def test_every_matrix_comes_back(name, case):
+    size = comes_back(CODERS[name], *case)
     if name != "context":
-        assert coder.size(levels, (low, high)) == len(data)
+        assert CODERS[name].size(*case) == size
 
 
 @pytest.mark.parametrize("name", CODERS)
 def test_a_long_sparse_matrix_comes_back(name):
-    levels = np.zeros((3, 9000), dtype=np.int32)
-    levels[1, 4000], levels[2, 8999] = 1, -1
-    data = CODERS[name].encode(levels, (-1, 1))
-    assert np.array_equal(CODERS[name].decode(data, (3, 9000), (-1, 1)), levels)
+    comes_back(CODERS[name], long_and_sparse(), (-1, 1))
 
 
 @pytest.mark.parametrize("hinted", [False, True])

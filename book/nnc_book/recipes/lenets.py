@@ -110,11 +110,7 @@ def share(job: Job, filmed: bool = False) -> Result:
             history["settle"] = stages.under_prior(job, "settle", lesson, sharing)
     assigned = sharing.quantise(s.get("levels") or None)
     extras = [film.save(job.folder / "film.npz")] if film else []
-    shared = stages.rebuilt(job, lesson, assigned)
-    metrics["assigned_accuracy"] = evaluate(shared, job.scored(lesson))
-    network = job.folder / "network.sws"
-    stored, history["frozen"] = stages.train_and_store(job, lesson, assigned, network)
-    return job.result(lesson, metrics | stored, history, network, *extras)
+    return stages.finish(job, lesson, metrics, history, assigned, *extras)
 
 
 def share_within(job: Job) -> Result:
@@ -145,11 +141,7 @@ def prune(job: Job) -> Result:
     metrics = {"dense_accuracy": evaluate(model, job.scored(lesson))}
     history["prune"] = stages.prune_gradually(job, lesson, model)
     assigned = quantise_kmeans(model.state_dict(), job.settings["levels"])
-    shared = stages.rebuilt(job, lesson, assigned)
-    metrics["assigned_accuracy"] = evaluate(shared, job.scored(lesson))
-    network = job.folder / "network.sws"
-    stored, history["frozen"] = stages.train_and_store(job, lesson, assigned, network)
-    return job.result(lesson, metrics | stored, history, network)
+    return stages.finish(job, lesson, metrics, history, assigned)
 
 
 def coarsen(job: Job) -> Result:

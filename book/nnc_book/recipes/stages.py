@@ -28,7 +28,7 @@ from nnc.pruning import (
 )
 from nnc.training import History, Views, evaluate, fit, teacher_logits
 from nnc_book.frames import Film
-from nnc_book.recipes.job import Job, Lesson, Options, Settings
+from nnc_book.recipes.job import Histories, Job, Lesson, Metrics, Options, Result, Settings
 
 _STATISTICS = 20  # batches of 128 from which batch norm's statistics are taken anew
 
@@ -159,6 +159,18 @@ def train_and_store(
     options = cooling([network], lesson, s["frozen_epochs"], over=1.0)
     history = fit(model, **lesson, **options, **job.resuming(stage))
     return store_and_score(job, lesson, unfreeze(model), path), history
+
+
+def finish(
+    job: Job, lesson: Lesson, metrics: Metrics, history: Histories, assigned: Quantised,
+    *extras: Path,
+) -> Result:  # fmt: skip
+    """Score what was assigned, then train its values, store and score them: the run's result."""
+    shared = rebuilt(job, lesson, assigned)
+    metrics["assigned_accuracy"] = evaluate(shared, job.scored(lesson))
+    network = job.folder / "network.sws"
+    stored, history["frozen"] = train_and_store(job, lesson, assigned, network)
+    return job.result(lesson, metrics | stored, history, network, *extras)
 
 
 def store_and_score(job: Job, lesson: Lesson, trained: Quantised, path: Path) -> dict[str, float]:

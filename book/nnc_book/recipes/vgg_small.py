@@ -58,11 +58,7 @@ def share(job: Job, student: str) -> Result:
     )  # fmt: skip
     history = {"cluster": stages.under_prior(job, "cluster", lesson, sharing)}
     assigned = sharing.quantise()
-    shared = stages.rebuilt(job, lesson, assigned)
-    metrics["assigned_accuracy"] = evaluate(shared, job.scored(lesson))
-    network = job.folder / "network.sws"
-    stored, history["frozen"] = stages.train_and_store(job, lesson, assigned, network)
-    return job.result(lesson, metrics | stored, history, network)
+    return stages.finish(job, lesson, metrics, history, assigned)
 
 
 def prune(job: Job, student: str) -> Result:
@@ -71,11 +67,7 @@ def prune(job: Job, student: str) -> Result:
     metrics = {"dense_accuracy": evaluate(model, job.scored(lesson))}
     history = {"prune": stages.prune_gradually(job, lesson, model)}
     assigned = quantise_kmeans(model.state_dict(), job.settings["levels"])
-    shared = stages.rebuilt(job, lesson, assigned)
-    metrics["assigned_accuracy"] = evaluate(shared, job.scored(lesson))
-    network = job.folder / "network.sws"
-    stored, history["frozen"] = stages.train_and_store(job, lesson, assigned, network)
-    return job.result(lesson, metrics | stored, history, network)
+    return stages.finish(job, lesson, metrics, history, assigned)
 
 
 def start(job: Job, student: str) -> tuple[Lesson, nn.Module]:

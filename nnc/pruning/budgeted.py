@@ -11,7 +11,7 @@ from torch import nn
 
 from nnc.pruning.quantised import Quantised
 from nnc.pruning.shared_values import SharedValues
-from nnc.weights import check_settable, plain_state, prunable_weights, unwrapped
+from nnc.weights import check_settable, plain_parameters, plain_state, prunable_weights
 
 # Shares of the steps: the first checks say what error this learning rate makes by itself; then
 # codes are free; then weights at zero stay there, because what has drifted behind them would come
@@ -61,12 +61,14 @@ class BudgetedSharing(nn.Module):
         super().__init__()
         _check_budget(steps, held_out, lose, bytes)
         weights = prunable_weights(model)
-        check_settable(weights, "stand at a shared value")
+        # Names as the plain network has them, as in the codes that are stored.
+        every = weights | {n: p for n, p in plain_parameters(model).items() if p.dim() < 2}
+        parameters = {n: p for n, p in every.items() if p.is_floating_point()}
+        check_settable(parameters, "stand at a shared value")
         self._model = (model,)  # in a tuple: its parameters are not ours
         self.steps, self.held_out, self.lose, self.bytes = steps, held_out, lose, bytes
         self.dense_error = self._error()
-        small = {n: p for n, p in unwrapped(model).named_parameters() if p.dim() < 2}
-        self._values = SharedValues(weights | small)  # type: ignore[arg-type]
+        self._values = SharedValues(parameters)  # type: ignore[arg-type]
         self.price = _FIRST_PRICE * self._values.energy()
         self.taken = 0
         self.error = self._unpriced = self.dense_error
@@ -103,15 +105,11 @@ class BudgetedSharing(nn.Module):
             self.price *= math.exp(pace * max(-1.0, min(1.0, step)))
 
     def _remember(self, size: float) -> None:
-        excess = self._excess(size)
-        rank = (max(excess, 0.0), size if self.bytes is None else self.error)
+        # Of networks within a budget of bytes the last: its values have settled longest.
+        rank = (max(self._excess(size), 0.0), size if self.bytes is None else 0.0)
         if self._best is None or rank <= self._best["rank"]:
-            codes, books = self._values.codes()
-            state = {k: v.detach().cpu().clone() for k, v in plain_state(self.model).items()}
-            self._best = {
-                "rank": rank, "codes": codes, "books": books, "state": state,
-                "error": self.error, "bytes": size,
-            }  # fmt: skip
+            network = Quantised.beside(plain_state(self.model), *self._values.codes())
+            self._best = {"rank": rank, "error": self.error, "bytes": size, "network": network}
 
     def _excess(self, size: float) -> float:
         """By how much the budget is missed, in its unit."""
@@ -143,7 +141,7 @@ class BudgetedSharing(nn.Module):
                 "train for more steps or allow more",
                 stacklevel=2,
             )
-        return Quantised.beside(best["state"], best["codes"], best["books"])
+        return best["network"]
 
     def measure(self) -> dict[str, float]:
         """What is going on: ``price``, ``expected_bytes``, and ``error`` at the last check."""
@@ -156,14 +154,16 @@ class BudgetedSharing(nn.Module):
     def get_extra_state(self) -> dict[str, Any]:
         """What ``state_dict`` keeps."""
         kept = {name: getattr(self, name) for name in _KEPT}
-        return kept | {"values": self._values.state(), "best": self._best}
+        best = self._best and self._best | {"network": vars(self._best["network"])}
+        return kept | {"values": self._values.state(), "best": best}
 
     def set_extra_state(self, state: dict[str, Any]) -> None:
         """Take it up again."""
         for name in _KEPT:
             setattr(self, name, state[name])
         self._values.load(state["values"])
-        self._best = state["best"]
+        best = state["best"]
+        self._best = best and best | {"network": Quantised(**best["network"])}
 
 
 def _check_budget(

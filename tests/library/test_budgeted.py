@@ -220,6 +220,56 @@ def test_other_types_keep_their_type(kind):
         assert sharing.quantise().codebooks["0.weight"].dtype == kind
 
 
+class Tied(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.read = nn.Embedding(20, 16)
+        self.write = nn.Linear(16, 20, bias=False)
+        self.write.weight = self.read.weight
+
+    def forward(self, tokens):
+        return self.write(self.read(tokens))
+
+
+def test_a_tied_matrix_is_coded_once_and_tied_again(tmp_path):
+    torch.manual_seed(0)
+    model = Tied()
+    quantised = nnc.BudgetedSharing(model, steps=9, bytes=10_000).quantise()
+    assert dict(quantised.ties) == {"write.weight": "read.weight"}
+    assert not quantised.rest
+    nnc.save(quantised, tmp_path / "net.sws")
+    again = nnc.load(tmp_path / "net.sws").load_into(Tied())
+    assert again.write.weight is again.read.weight
+    assert torch.equal(again.read.weight, model.read.weight)
+
+
+def test_layers_that_are_compiled_keep_their_plain_names():
+    model = network()
+    model[2] = torch.compile(nn.Linear(32, 32), backend="eager")
+    quantised = nnc.BudgetedSharing(model, steps=9, bytes=10_000).quantise()
+    assert "2.bias" in quantised.codes
+    quantised.load_into(network())
+
+
+def test_a_masked_bias_is_refused_by_name():
+    model = network()
+    prune.l1_unstructured(model[0], "bias", 0.5)
+    with pytest.raises(ValueError, match=r"weight 0\.bias"):
+        nnc.BudgetedSharing(model, steps=9, bytes=100)
+
+
+def test_within_a_budget_of_bytes_the_last_network_is_kept_after_resuming_too(tmp_path):
+    model = network()
+    sharing = nnc.BudgetedSharing(model, steps=20, bytes=10_000)
+    sharing.step()
+    torch.save(sharing.state_dict(), tmp_path / "state.pt")
+    sharing.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
+    with torch.no_grad():
+        model[0].weight += 1
+    sharing.step()
+    assert torch.equal(sharing.quantise().weight("0.weight"), model[0].weight)
+
+
 def test_an_all_zero_layer_stays_and_nothing_is_divided_by_zero():
     model = network()
     with torch.no_grad():

@@ -18,7 +18,7 @@ from nnc_book import plots
 from nnc_book.widgets.still import WithStill, script
 
 _SIDE = 28  # pixels
-PIXELS = _SIDE * _SIDE
+_PIXELS = _SIDE * _SIDE
 DIGIT_CSS = """
 .nnc-digit .desk{display:flex;flex-wrap:wrap;gap:12px 24px;align-items:flex-start}
 .nnc-digit .pad{width:280px;max-width:100%;aspect-ratio:1;border:2px solid var(--baseline);
@@ -41,29 +41,40 @@ DIGIT_CSS = """
 """
 
 
-def checked(digits: Tensor, labels: list[int]) -> None:
-    """Refuse digits of another shape or type, and labels that are not one for each.
+class Drawn(WithStill):
+    """A field in which a digit is drawn, and digits to choose from.
+
+    Args:
+        digits: uint8, N × 28 × 28, to choose from; at least one.
+        labels: N classes, 0 to 9.
+        image: what networks see, 784 pixels from 0 to 255; the first of the digits at first.
 
     Raises:
-        traitlets.TraitError: see above.
+        traitlets.TraitError: the parts do not go together, or a value is out of range.
     """
-    if digits.dtype != torch.uint8 or digits.shape[1:] != (_SIDE, _SIDE):
-        raise traitlets.TraitError(
-            f"digits is {digits.dtype} of shape {tuple(digits.shape)}, must be torch.uint8 of "
-            "shape (N, 28, 28)"
-        )
-    if len(labels) != len(digits):
-        raise traitlets.TraitError(
-            f"labels has {len(labels)} entries, must have {len(digits)}, one for each digit"
-        )
+
+    digits = traitlets.List(traitlets.Unicode(), minlen=1).tag(sync=True)
+    labels = traitlets.List(traitlets.Int(min=0, max=9)).tag(sync=True)
+    image = traitlets.List(traitlets.Int(min=0, max=255), minlen=_PIXELS, maxlen=_PIXELS).tag(
+        sync=True
+    )
+
+    def __init__(self, digits: Tensor, labels: list[int], **traits: Any) -> None:
+        if digits.dtype != torch.uint8 or digits.shape[1:] != (_SIDE, _SIDE):
+            raise traitlets.TraitError(
+                f"digits is {digits.dtype} of shape {tuple(digits.shape)}, must be torch.uint8 of "
+                "shape (N, 28, 28)"
+            )
+        if len(labels) != len(digits):
+            raise traitlets.TraitError(
+                f"labels has {len(labels)} entries, must have {len(digits)}, one for each digit"
+            )
+        traits.setdefault("image", digits[0].flatten().tolist())
+        pixels = [base64.b64encode(bytes(one.flatten().tolist())).decode() for one in digits]
+        super().__init__(digits=pixels, labels=labels, **traits)
 
 
-def encoded(digits: Tensor) -> list[str]:
-    """Each digit's pixels in base64."""
-    return [base64.b64encode(bytes(one.flatten().tolist())).decode() for one in digits]
-
-
-class Digit(WithStill):
+class Digit(Drawn):
     """Networks of LeNet-300-100, decoded in the page from their files, answer a drawn digit.
 
     The drawing is cut out, scaled to 20 pixels and placed by its centre of mass in 28 × 28 pixels,
@@ -86,25 +97,13 @@ class Digit(WithStill):
 
     names = traitlets.List(traitlets.Unicode(), minlen=1, maxlen=2).tag(sync=True)
     files = traitlets.List(traitlets.Unicode(), minlen=1, maxlen=2).tag(sync=True)
-    digits = traitlets.List(traitlets.Unicode(), minlen=1).tag(sync=True)
-    labels = traitlets.List(traitlets.Int(min=0, max=9)).tag(sync=True)
-    image = traitlets.List(traitlets.Int(min=0, max=255), minlen=PIXELS, maxlen=PIXELS).tag(
-        sync=True
-    )
 
     def __init__(
         self, files: Mapping[str, bytes], digits: Tensor, labels: list[int], **traits: Any
     ) -> None:
-        checked(digits, labels)
         self._networks = [storage.loads(data).load_into(LeNet300100()) for data in files.values()]
-        traits.setdefault("image", digits[0].flatten().tolist())
-        super().__init__(
-            names=list(files),
-            files=[base64.b64encode(data).decode() for data in files.values()],
-            digits=encoded(digits),
-            labels=labels,
-            **traits,
-        )
+        encoded = [base64.b64encode(data).decode() for data in files.values()]
+        super().__init__(digits, labels, names=list(files), files=encoded, **traits)
 
     def logits(self) -> Tensor:
         """What each network says of the image: networks × 10."""

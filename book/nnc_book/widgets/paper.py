@@ -13,8 +13,8 @@ from torch import Tensor
 from nnc import storage
 from nnc.storage.qr import qr_code
 from nnc_book import plots
-from nnc_book.widgets.digit import DIGIT_CSS, PIXELS, checked, encoded
-from nnc_book.widgets.still import WithStill, script
+from nnc_book.widgets.digit import DIGIT_CSS, Drawn
+from nnc_book.widgets.still import script
 
 _CSS = """
 .nnc-paper .code{display:block;width:100%;max-width:720px;image-rendering:pixelated}
@@ -23,7 +23,7 @@ _CSS = """
 """
 
 
-class Paper(WithStill):
+class Paper(Drawn):
     """A QR code that holds a network, a reader of pictures of it, and a field to draw a digit in.
 
     The code is found and read in the page, from its picture, a photograph or the camera, and what
@@ -47,24 +47,13 @@ class Paper(WithStill):
     code = traitlets.Unicode().tag(sync=True)
     names = traitlets.List(traitlets.Unicode()).tag(sync=True)
     files = traitlets.List(traitlets.Unicode()).tag(sync=True)
-    digits = traitlets.List(traitlets.Unicode(), minlen=1).tag(sync=True)
-    labels = traitlets.List(traitlets.Int(min=0, max=9)).tag(sync=True)
-    image = traitlets.List(traitlets.Int(min=0, max=255), minlen=PIXELS, maxlen=PIXELS).tag(
-        sync=True
-    )
 
     def __init__(self, data: bytes, digits: Tensor, labels: list[int], **traits: Any) -> None:
-        checked(digits, labels)
         storage.loads(data)
         self._data, picture = data, io.BytesIO()
         qr_code(data).save(picture, kind="png", scale=4)
-        traits.setdefault("image", digits[0].flatten().tolist())
-        super().__init__(
-            code=base64.b64encode(picture.getvalue()).decode(),
-            digits=encoded(digits),
-            labels=labels,
-            **traits,
-        )
+        code = base64.b64encode(picture.getvalue()).decode()
+        super().__init__(digits, labels, code=code, **traits)
 
     def __repr__(self) -> str:
         return f"Paper({len(self._data)} bytes; {len(self.digits)} digits)"

@@ -24,6 +24,9 @@ class Bytes {
   byte() {
     return this.take(1)[0];
   }
+  word() {
+    return new DataView(this.take(4).slice().buffer).getUint32(0, true);
+  }
   varint() {
     let value = 0;
     for (let scale = 1, byte = 128; byte >= 128; scale *= 128) {
@@ -48,7 +51,7 @@ function bitReader(data) {
   };
 }
 
-const widthOf = (most) => (most ? Math.floor(Math.log2(most)) + 1 : 0);
+const widthOf = (most) => Math.ceil(Math.log2(most + 1));
 
 export function crc32(data) {
   let crc = -1;
@@ -86,8 +89,7 @@ function numbers(data, type) {
   return Float64Array.from({ length: data.length / size }, (_, i) => get(i * size));
 }
 
-function codebook(data, count, type, stored) {
-  const scaled = type === "float32" && stored.startsWith("int");
+function codebook(data, count, stored, scaled) {
   const found = numbers(scaled ? data.subarray(4) : data, stored);
   if (found.length !== count) refuse("a codebook has another length than its head says");
   if (!scaled) return found;
@@ -300,7 +302,7 @@ function headsOf(read) {
     if (shared > name.length) refuse("a name shares more than there is");
     name = Uint8Array.from([...name.subarray(0, shared), ...read.take(read.varint())]);
     const head = headOf(read, textOf(name), heads);
-    weights += head.form === TIED ? 0 : head.shape.reduce((all, size) => all * Math.max(size, 1), 1);
+    weights += head.form === TIED ? 0 : product(head.shape.map((size) => Math.max(size, 1)));
     if (weights > MOST_WEIGHTS) refuse(`more than ${MOST_WEIGHTS} weights`);
     heads.push(head);
   }
@@ -337,7 +339,7 @@ function headOf(read, name, heads) {
   const pieces = values > 1 && rows * columns ? Math.ceil(rows / stepOf(columns)) : 0;
   if (pieces > read.data.length) refuse("more pieces than bytes");
   const lengths = Array.from({ length: pieces }, () => read.varint());
-  const crc = new DataView(read.take(4).slice().buffer).getUint32(0, true);
+  const crc = read.word();
   return { name, form: form & 31, hint, type, stored, shape, values, lengths, crc };
 }
 
@@ -361,7 +363,7 @@ export function decode(bytes) {
   read.at = 4;
   const listed = new Bytes(read.take(read.varint()));
   const sum = crc32(bytes.subarray(0, read.at));
-  if (new DataView(read.take(4).slice().buffer).getUint32(0, true) !== sum) refuse("its checksum is wrong");
+  if (read.word() !== sum) refuse("its checksum is wrong");
   listed.take(listed.varint()); // what is said about the file does not affect decoding
   const found = new Map();
   const counts = [];
@@ -385,7 +387,7 @@ function tensor(read, { form, hint, type, stored, shape, values, lengths, crc },
   const pieces = lengths.map((length) => read.take(length));
   if (crc32(read.data.subarray(start, read.at)) !== crc) refuse("a tensor's checksum is wrong");
   if (!form) return [numbers(plain, stored), null];
-  const book = codebook(plain, values, type, stored);
+  const book = codebook(plain, values, stored, scaled);
   if (book.length === 1 || !count) return [new Float64Array(count).fill(book[0]), null];
   const weights = form < 16;
   const order = orderOf(book, weights);

@@ -89,16 +89,25 @@ def _write(coder, buffer):  # type: ignore[no-untyped-def]
 
 def finish(coder: Any, buffer: Any) -> bytes | None:
     """Settle the rest of the message in as few bytes as can be; None where the buffer was full."""
-    low, end = int(coder[LOW]), int(coder[LOW]) + int(coder[RANGE])
-    for kept in range(32, -1, -8):
-        # The number of the interval with the most zeros at its end.
-        step = 1 << kept
-        number = -(-low // step) * step
-        if number < end:
-            break
-    coder[LOW] = number
+    coder[LOW] += _to_last(int(coder[LOW]), int(coder[RANGE]))
     for _ in range(4):
         _write(coder, buffer)
     if coder[FULL]:
         return None
     return bytes(buffer[: int(coder[POSITION])]).rstrip(b"\0")
+
+
+def is_end(coder: Any, data: bytes) -> bool:
+    """Whether ``data``, read to its last decision, are the bytes that ``finish`` gave, and zeros.
+
+    The four bytes before the position are the upper bytes of a number in the last interval, and
+    ``code`` is how far up in it; all further ones are zeros that were left out.
+    """
+    position, code = int(coder[POSITION]), int(coder[CODE])
+    last = int.from_bytes(data[position - 4 : position].ljust(4, b"\0"), "big")
+    return len(data) <= position and code == _to_last(last - code, int(coder[RANGE]))
+
+
+def _to_last(low: int, size: int) -> int:
+    """How far from ``low`` the number below ``low + size`` is that ends in the most zero bytes."""
+    return next(d for kept in range(32, -1, -8) if (d := -low % (1 << kept)) < size)

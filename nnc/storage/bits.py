@@ -30,11 +30,13 @@ def unpack(data: bytes | memoryview, count: int, width: int) -> np.ndarray:
     """``count`` numbers as ``pack`` wrote them, int64.
 
     Raises:
-        StorageError: the data have another length.
+        StorageError: the data have another length, or are not filled with zeros.
     """
     needed = bytes_of(count * width)
     if len(data) != needed:
         raise StorageError(f"{count} numbers of {width} bits take {needed} bytes, not {len(data)}")
+    if count * width % 8 and data[-1] & (255 >> count * width % 8):
+        raise StorageError(f"{count} numbers of {width} bits are not followed by zeros")
     values = np.zeros(count, dtype=np.int64)
     packed = np.frombuffer(data, np.uint8)
     for at in range(0, count, _PIECE):

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nnc.storage.arithmetic import FULL, STATE, decide, decoder, encoder, finish
+from nnc.storage.arithmetic import FULL, STATE, decide, decoder, encoder, finish, is_end
 from nnc.storage.compiled import compiled, numbers, octets, zeros
 from nnc.storage.errors import StorageError
 
@@ -141,7 +141,7 @@ def encode(
     coded = tried(best) if whole else _encode(levels, bounds, best, hints)
     data = bytes([best.byte]) + coded
     # Zeros at the end are left out, be they ever so many weights; a reader wants a byte for some.
-    return data.ljust(-(-levels.size // _MOST_PER_BYTE) - 3, b"\0")
+    return data.ljust(_least(levels.size), b"\0")
 
 
 def decode(
@@ -154,21 +154,30 @@ def decode(
     """The matrix in ``data``, int32, of ``shape``; the other arguments as ``encode`` had them.
 
     Raises:
-        StorageError: the data cannot hold so many weights, or give a level outside the bounds.
+        StorageError: the data cannot hold so many weights, give a level outside the bounds, or
+            have bytes to spare.
     """
     data, count = bytes(data), shape[0] * shape[1]
     if not data or data[0] % 64 == 0:
         raise StorageError("the way in which the matrix was scanned is not known")
-    if count > _MOST_PER_BYTE * (len(data) + 3):
+    if len(data) < _least(count):
         raise StorageError(f"{len(data)} bytes cannot hold {count} weights")
     scan = Scan.of(data[0])
     rows, columns = reversed(shape) if scan.transposed else shape
     flat = zeros(count)
     coder, buffer = decoder(data[1:]), octets(data[1:])
-    if _walk((rows, columns), flat, bounds, scan, hints, coder, buffer) is None:
+    state = _walk((rows, columns), flat, bounds, scan, hints, coder, buffer)
+    if state is None:
         raise StorageError(f"a level lies outside {bounds[0]} to {bounds[1]}")
+    if not is_end(state, data[1:]) or (data[-1] == 0 and len(data) > max(1, _least(count))):
+        raise StorageError("the arithmetic code does not end where the matrix does")
     levels = np.asarray(flat, dtype=np.int32).reshape(rows, columns)
     return np.ascontiguousarray(levels.T if scan.transposed else levels)
+
+
+def _least(weights: int) -> int:
+    """Bytes that so many weights take at least."""
+    return -(-weights // _MOST_PER_BYTE) - 3
 
 
 def uses_hints(data: bytes) -> bool:

@@ -48,10 +48,13 @@ def decode(data: bytes | memoryview, shape: tuple[int, int], bounds: tuple[int, 
     value = _take(reader, kinds[2], int(pointers[-1])) + bounds[0]
     if reader.rest():
         raise StorageError("the matrix is followed by other bytes")
-    if (column >= columns).any() or (value > bounds[1]).any():
+    row = np.repeat(np.arange(rows), lengths)
+    if (column >= columns).any() or (value > bounds[1]).any() or (value == 0).any():
         raise StorageError(f"a column or level does not fit {columns} columns, {bounds} levels")
+    if (np.diff(row * columns + column) <= 0).any():
+        raise StorageError("the columns of a row are not in order")
     levels = np.zeros(shape, dtype=np.int32)
-    levels[np.repeat(np.arange(rows), lengths), column] = value
+    levels[row, column] = value
     return levels
 
 

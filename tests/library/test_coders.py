@@ -41,6 +41,41 @@ def test_every_matrix_comes_back(name, case):
 
 
 @pytest.mark.parametrize("name", CODERS)
+@settings(deadline=None, max_examples=40)
+@given(matrices())
+def test_no_byte_is_left_over(name, case):
+    """More bytes are an error; after an arithmetic code they can be one of another matrix."""
+    levels, bounds = case
+    data = CODERS[name].encode(levels, bounds)
+    for spare in (b"\0", bytes(5), b"\1", b"\x80", b"\xff", b"\0\0\1", b"\xff" * 5):
+        try:
+            found = CODERS[name].decode(data + spare, levels.shape, bounds)
+        except StorageError:
+            continue
+        assert name == "context"
+        assert any(spare)
+        assert not np.array_equal(found, levels)
+
+
+def test_zeros_that_a_reader_wants_are_no_spare_bytes():
+    """Beyond 65,536 weights a byte; the code itself is shorter."""
+    levels = np.zeros((10, 65_536), dtype=np.int32)
+    data = context.encode(levels, (0, 1))
+    assert np.array_equal(context.decode(data, levels.shape, (0, 1)), levels)
+    with pytest.raises(StorageError, match="does not end where the matrix does"):
+        context.decode(data + b"\0", levels.shape, (0, 1))
+
+
+def test_bits_and_columns_that_say_nothing_are_refused():
+    raw_bytes = raw.encode(MATRIX[:, :7], BOUNDS)
+    with pytest.raises(StorageError, match="not followed by zeros"):
+        raw.decode(raw_bytes[:-1] + bytes([raw_bytes[-1] | 1]), (2, 7), BOUNDS)
+    for wrong in ("000103030605030002", "000103030505030002", "000103030506030102"):
+        with pytest.raises(StorageError, match="not in order|does not fit"):
+            csr.decode(bytes.fromhex(wrong), (2, 8), BOUNDS)
+
+
+@pytest.mark.parametrize("name", CODERS)
 def test_a_long_sparse_matrix_comes_back(name):
     comes_back(CODERS[name], long_and_sparse(), (-1, 1))
 

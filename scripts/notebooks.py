@@ -2,7 +2,13 @@
 
 ``notebooks.py [book/NAME.ipynb ...]`` executes in place and stores the outputs (`make notebooks`);
 ``notebooks.py --into FOLDER`` leaves the chapters alone and writes executed copies below FOLDER
-(`make book`). Without names it takes every chapter of _toc.yml.
+(`make book`); ``notebooks.py --setup-only`` executes nothing and renews what every chapter begins
+with. Without names it takes every chapter of _toc.yml.
+
+Every chapter begins with the same cell, which installs the book where it is not (Colab): the
+release of pyproject.toml, or else what the repository of _config.yml holds at its branch, or at
+the commit that ``--at`` names. And a cell that is folded in the page is folded in Jupyter and Colab
+too.
 
 What differs from run to run without meaning anything is left out: times of execution, the
 interpreter's version, random widget ids, memory addresses. So a second run changes nothing,
@@ -18,6 +24,7 @@ import re
 import shutil
 import sys
 import time
+import tomllib
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -31,6 +38,25 @@ ROOT = Path(__file__).resolve().parent.parent
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 VOLATILE = ("execution", "ExecuteTime", "collapsed", "scrolled")
 STATE = "application/vnd.jupyter.widget-state+json"
+# Cells of which the page shows the output alone, or nothing until asked.
+FOLDED = {"hide-input": {}, "remove-input": {}, "hide-cell": {"outputs_hidden": True}}
+SETUP = """\
+# In Colab this installs the book: its release, or else what its repository holds.
+try:
+    import nnc_book
+except ModuleNotFoundError:
+    %pip install -q {release} 2> /dev/null \\
+        || pip install -q git+{address}@{at}
+
+import math
+
+import torch
+from IPython.display import Markdown, display
+
+import nnc
+from nnc_book import check, lessons, plots, published, records
+
+lessons.setup()"""
 ADDRESS = re.compile(r"(?<= at )0x[0-9a-f]{6,}")  # as Python shows objects; not any number
 
 
@@ -48,6 +74,35 @@ def chapters() -> list[Path]:
     return [path for name in documents() if (path := ROOT / f"{name}.ipynb").exists()]
 
 
+def setup_cell(at: str = "") -> str:
+    """The cell that every chapter begins with.
+
+    Args:
+        at: the branch or commit to install where there is no release; that of _config.yml if empty.
+    """
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    found = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))["repository"]
+    return SETUP.format(
+        release=f"{project['name']}=={project['version']}",
+        address=found["url"],
+        at=at or found["branch"],
+    )
+
+
+def folded(notebook: Any, at: str = "") -> Any:
+    """A notebook with the common first cell, folded alike in the page, in Jupyter and in Colab."""
+    first = next(cell for cell in notebook.cells if cell.cell_type == "code")
+    first.source = setup_cell(at)
+    first.metadata["tags"] = ["hide-input"]
+    for cell in notebook.cells:
+        ways = [FOLDED[tag] for tag in cell.metadata.get("tags", []) if tag in FOLDED]
+        cell.metadata.pop("cellView", None)  # Colab's
+        cell.metadata.pop("jupyter", None)
+        if ways:
+            cell.metadata |= {"cellView": "form", "jupyter": {"source_hidden": True} | ways[0]}
+    return notebook
+
+
 def tidy(notebook: Any) -> Any:
     """A notebook less what differs from run to run."""
     notebook.metadata["kernelspec"] = KERNEL
@@ -62,9 +117,9 @@ def tidy(notebook: Any) -> Any:
     return nbformat.from_dict(json.loads(text))
 
 
-def execute(path: Path, target: Path) -> str:
+def execute(path: Path, target: Path, at: str = "") -> str:
     """Execute one chapter into a file; returns what went wrong, or nothing."""
-    notebook = nbformat.read(path, as_version=4)
+    notebook = folded(nbformat.read(path, as_version=4), at)
     client = NotebookClient(
         notebook,
         timeout=120,
@@ -84,10 +139,10 @@ def execute(path: Path, target: Path) -> str:
     return ""
 
 
-def timed(path: Path, target: Path) -> tuple[str, float]:
+def timed(path: Path, target: Path, at: str) -> tuple[str, float]:
     """Execute one chapter; also returns the seconds it took."""
     began = time.perf_counter()
-    return execute(path, target), time.perf_counter() - began
+    return execute(path, target, at), time.perf_counter() - began
 
 
 def main(arguments: list[str]) -> int:
@@ -95,15 +150,22 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(description="execute chapters and store their outputs")
     parser.add_argument("chapters", nargs="*", type=Path, help="notebooks; without any, all")
     parser.add_argument("--into", type=Path, help="folder for executed copies; else in place")
+    parser.add_argument("--at", default="", help="what to install from; else _config.yml's branch")
+    parser.add_argument("--setup-only", action="store_true", help="renew the first cells alone")
     options = parser.parse_args(arguments)
     paths = [path.resolve() for path in options.chapters] or chapters()
+    if options.setup_only:
+        for path in paths:
+            nbformat.write(folded(nbformat.read(path, as_version=4), options.at), path)
+        return 0
     targets = paths
     if options.into:
         shutil.rmtree(options.into, ignore_errors=True)
         targets = [options.into / path.relative_to(ROOT) for path in paths]
     failed = 0
     with ProcessPoolExecutor(max_workers=min(os.cpu_count() or 1, 4)) as pool:
-        for path, (problem, seconds) in zip(paths, pool.map(timed, paths, targets), strict=True):
+        done = pool.map(timed, paths, targets, [options.at] * len(paths))
+        for path, (problem, seconds) in zip(paths, done, strict=True):
             print(f"{path.name}: {problem or 'executed'} ({seconds:.0f} s)", flush=True)
             failed += bool(problem)
     return min(failed, 1)

@@ -2,6 +2,7 @@
 
 - ``NNC_EXECUTED=FOLDER`` in the environment takes the chapters from there (`make book`).
 - ``{record}`` writes a number of a recorded run into a page without a kernel.
+- A folded cell says what is in it, and stands below what it shows.
 - An interactive figure keeps its static picture until JavaScript has drawn it.
 - Every page says in its head what it is about.
 - Lists of citations are read aloud as what they are.
@@ -70,6 +71,42 @@ class KeepStaticPicture(SphinxPostTransform):
         )
 
 
+class NameFolds(SphinxPostTransform):
+    """Say on every fold what it holds: the set-up, a solution, or a figure's code."""
+
+    default_priority = 198  # before myst-nb's HideInputCells, which has 199
+    formats = ("html",)
+
+    def run(self, **kwargs: Any) -> None:
+        """Name the folds of a page; the first cell of a chapter is its set-up."""
+        cells = [
+            one
+            for one in self.document.findall(nodes.container)
+            if one.get("nb_element") == "cell_code"
+        ]
+        for cell in cells:
+            if cell.get("hide_mode") == "all":
+                names = ("Solution", "Solution")
+            elif cell is cells[0]:
+                names = ("Set-up: imports, and what installs them in Colab",) * 2
+            else:
+                names = ("Show code", "Hide code")
+            cell["prompt_show"], cell["prompt_hide"] = names
+
+
+class PutFoldsBelow(SphinxPostTransform):
+    """Put a figure's folded code below the figure: readers come for the figure."""
+
+    default_priority = 200  # after HideInputCells
+    formats = ("html",)
+
+    def run(self, **kwargs: Any) -> None:
+        """Swap the two in every cell of which only the code is folded."""
+        for cell in self.document.findall(nodes.container):
+            if cell.get("hide_mode") == "input" and len(cell.children) == 2:
+                cell.children.reverse()
+
+
 def describe(
     app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: nodes.document | None
 ) -> None:
@@ -115,5 +152,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("html-page-context", describe)
     app.connect("html-page-context", mend_citations)
     app.add_post_transform(KeepStaticPicture)
+    app.add_post_transform(NameFolds)
+    app.add_post_transform(PutFoldsBelow)
     app.add_role("record", RecordRole())
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

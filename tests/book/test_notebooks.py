@@ -13,7 +13,7 @@ from typing import Any
 
 import nbformat
 import pytest
-from notebooks import ROOT, chapters, documents
+from notebooks import FOLDED, ROOT, chapters, documents, setup_cell
 
 from nnc_book import widgets
 
@@ -25,9 +25,9 @@ HEADINGS = [
     "Exercises",
 ]
 MOST_CELLS = 30
-MOST_LINES = 15
+MOST_LINES, MOST_FOLDED_LINES = 15, 40
 # The setup and the place for answers are alike in all chapters and not counted as told.
-SAME_EVERYWHERE = re.compile(r"^# In Colab this line|^check\.answers\(", re.MULTILINE)
+SAME_EVERYWHERE = re.compile(r"^# In Colab this installs|^check\.answers\(", re.MULTILINE)
 
 # Measured numbers: a share, a size, a ratio, an accuracy. They are computed or read from a record.
 TYPED = re.compile(
@@ -66,6 +66,11 @@ def of_type(path: Path, kind: str) -> list[Any]:
     return [cell for cell in read(path).cells if cell.cell_type == kind and cell.source.strip()]
 
 
+def is_folded(cell: Any) -> bool:
+    """Whether the page shows a cell's output alone, or nothing until asked."""
+    return bool(set(cell.metadata.get("tags", [])) & set(FOLDED))
+
+
 def outputs(path: Path) -> Iterator[tuple[Any, Any]]:
     """Every output, with its cell."""
     for cell in of_type(path, "code"):
@@ -90,7 +95,8 @@ def test_a_chapter_is_short(path: Path) -> None:
     told = [cell for cell in read(path).cells if not SAME_EVERYWHERE.search(cell.source)]
     assert len(told) <= MOST_CELLS
     for cell in of_type(path, "code"):
-        assert len(cell.source.strip().splitlines()) <= MOST_LINES, cell.source
+        most = MOST_FOLDED_LINES if is_folded(cell) else MOST_LINES
+        assert len(cell.source.strip().splitlines()) <= most, cell.source
 
 
 @each_chapter
@@ -115,8 +121,17 @@ def test_a_chapter_follows_the_template(path: Path) -> None:
     assert places == sorted(places), "the parts come in another order than the template's"
 
 
-def test_the_setup_cell_is_the_same_in_every_chapter() -> None:
-    assert len({of_type(path, "code")[0].source for path in chapters()}) <= 1
+@each_chapter
+def test_the_setup_cell_is_the_same_in_every_chapter(path: Path) -> None:
+    assert of_type(path, "code")[0].source == setup_cell(), "run scripts/notebooks.py --setup-only"
+
+
+@each_chapter
+def test_what_is_folded_in_the_page_is_folded_in_jupyter_and_colab(path: Path) -> None:
+    for cell in of_type(path, "code"):
+        in_colab = cell.metadata.get("cellView") == "form"
+        in_jupyter = cell.metadata.get("jupyter", {}).get("source_hidden", False)
+        assert in_colab == in_jupyter == is_folded(cell), "run scripts/notebooks.py --setup-only"
 
 
 @each_chapter

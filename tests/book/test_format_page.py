@@ -9,6 +9,7 @@ from pathlib import Path
 import page_decoder
 import pytest
 import torch
+import vectors
 from storage_networks import chain, network
 from test_widgets import run_node
 
@@ -200,3 +201,42 @@ def test_the_page_refuses_damaged_files():
     assert all("not a readable .sws file" in one for one in said[:4])
     # With a right checksum some damage is another network; all else is refused in these words.
     assert {one.partition(":")[0] for one in said} == {"not a readable .sws file", "read"}
+
+
+def said_by_the_page(files):
+    """For each file what its tensors hold, as [name, shape, [place, number] of what is not 0]."""
+    texts = json.dumps([base64.b64encode(one).decode() for one in files])
+    return run_node(f"""
+        const {{ decode }} = await import("{SCRIPT.as_uri()}");
+        const told = (x) => Number.isFinite(x) ? x : String(x);
+        const rows = (values) => [...values.entries()].filter(([, x]) => x !== 0 || 1 / x < 0);
+        const said = {texts}.map((text) => {{
+            try {{
+                const found = decode(Uint8Array.from(Buffer.from(text, "base64")));
+                return [...found].map(([name, {{ shape, values }}]) =>
+                    [name, shape, rows(values).map(([place, x]) => [place, told(x)])]);
+            }} catch (error) {{ return String(error.message); }}
+        }});
+        console.log(JSON.stringify(said));
+    """)
+
+
+def test_the_page_reads_the_test_vectors():
+    words = {"NaN": "nan", "Infinity": "inf", "-Infinity": "-inf"}
+    files = [vectors.file(name) for name in vectors.NAMES]
+    for name, found in zip(vectors.NAMES, said_by_the_page(files), strict=True):
+        told = vectors.plain(name)["tensors"]
+        assert [row[:2] for row in found] == [[one["name"], one["shape"]] for one in told], name
+        for (_, _, rows), tensor in zip(found, told, strict=True):
+            values = torch.zeros(tensor["dense"].numel(), dtype=torch.float64)
+            for place, number in rows:
+                values[place] = float(words.get(number, number))
+            # Whole numbers of 64 bits become floating point in the page.
+            expected = tensor["dense"].flatten().double()
+            assert torch.equal(values.nan_to_num(7), expected.nan_to_num(7)), name
+
+
+def test_the_page_refuses_what_is_to_be_refused():
+    files = [(vectors.FOLDER / "refused" / f"{name}.sws").read_bytes() for name in vectors.REFUSED]
+    for name, said in zip(vectors.REFUSED, said_by_the_page(files), strict=True):
+        assert str(said).startswith("not a readable .sws file: "), name

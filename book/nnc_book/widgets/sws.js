@@ -32,26 +32,11 @@ class Bytes {
     for (let scale = 1, byte = 128; byte >= 128; scale *= 128) {
       byte = this.byte();
       value += (byte % 128) * scale;
-      if (value > Number.MAX_SAFE_INTEGER) refuse("a number is too large");
+      if (value > Number.MAX_SAFE_INTEGER || (scale > 1 && !byte)) refuse("a number is malformed");
     }
     return value;
   }
 }
-
-/** Numbers of so many bits, highest bit first. */
-function bitReader(data) {
-  let at = 0;
-  return (width) => {
-    let value = 0;
-    for (let i = 0; i < width; i++, at++) {
-      if (at >= 8 * data.length) refuse("a run of bits ends too early");
-      value = 2 * value + ((data[at >> 3] >> (7 - (at & 7))) & 1);
-    }
-    return value;
-  };
-}
-
-const widthOf = (most) => Math.ceil(Math.log2(most + 1));
 
 export function crc32(data) {
   let crc = -1;
@@ -73,35 +58,31 @@ function half(word) {
 function numbers(data, type) {
   const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
   const get = {
-    float32: (at) => view.getFloat32(at, true),
     float16: (at) => half(view.getUint16(at, true)),
-    float64: (at) => view.getFloat64(at, true),
     bfloat16: (at) => new Float32Array(new Uint32Array([view.getUint16(at, true) << 16]).buffer)[0],
     int64: (at) => Number(view.getBigInt64(at, true)),
-    int32: (at) => view.getInt32(at, true),
-    int16: (at) => view.getInt16(at, true),
-    int8: (at) => view.getInt8(at),
-    uint8: (at) => view.getUint8(at),
     bool: (at) => view.getUint8(at),
-  }[type];
+  }[type] ?? ((at) => view[`get${type[0].toUpperCase()}${type.slice(1)}`](at, true));
   const size = SIZES[TYPES.indexOf(type)];
-  if (data.length % size) refuse("numbers do not fill their bytes");
   return Float64Array.from({ length: data.length / size }, (_, i) => get(i * size));
-}
-
-function codebook(data, count, stored, scaled) {
-  const found = numbers(scaled ? data.subarray(4) : data, stored);
-  if (found.length !== count) refuse("a codebook has another length than its head says");
-  if (!scaled) return found;
-  const [scale] = numbers(data.subarray(0, 4), "float32");
-  return found.map((step) => Math.fround(step * scale));
 }
 
 // Coders: each gives the levels of a matrix, along its rows
 
+const SPARE = "a matrix has bytes to spare";
+
 function raw(data, { count, low, high }) {
-  const next = bitReader(data);
-  return Int32Array.from({ length: count }, () => next(widthOf(high - low)) + low);
+  const width = Math.ceil(Math.log2(high - low + 1));
+  let at = 0;
+  const bit = () => (data[at >> 3] >> (7 - (at++ & 7))) & 1;
+  if (data.length !== Math.ceil((count * width) / 8)) refuse(SPARE);
+  const levels = Int32Array.from({ length: count }, () => {
+    let level = 0;
+    for (let i = 0; i < width; i++) level = 2 * level + bit();
+    return level + low;
+  });
+  while (at & 7) if (bit()) refuse(SPARE);
+  return levels;
 }
 
 function sparseRows(data, { rows, columns, count, low, high }) {
@@ -116,11 +97,12 @@ function sparseRows(data, { rows, columns, count, low, high }) {
   const pointers = whole(rows + 1, count);
   if (pointers[rows] > count) refuse("more non-zeros than weights");
   const [where, what] = [columns - 1, high - low].map((most) => whole(pointers[rows], most));
+  if (pointers[0] || read.at !== data.length) refuse(SPARE);
   const levels = new Int32Array(count);
   for (let row = 0; row < rows; row++) {
     if (pointers[row] > pointers[row + 1]) refuse("pointers of rows fall");
-    for (let i = pointers[row]; i < pointers[row + 1]; i++) {
-      if (where[i] >= columns) refuse("a column does not exist");
+    for (let i = pointers[row], last = -1; i < pointers[row + 1]; last = where[i++]) {
+      if (where[i] <= last || where[i] >= columns || what[i] + low === 0) refuse("no such column or level");
       levels[row * columns + where[i]] = what[i] + low;
     }
   }
@@ -161,7 +143,7 @@ function makeTables() {
 const SLOTS = 16384;
 const clamp = (value, most) => Math.max(-most, Math.min(most, value));
 
-/** The arithmetic decoder with its mixed model: ``decide(kind, first, slots, used)`` is a bit. */
+/** The arithmetic decoder with its mixed model: ``decide`` gives a bit. */
 function modelOf(data) {
   const { logs, share } = tables;
   const counts = new Uint16Array(12 * SLOTS * 2);
@@ -181,7 +163,15 @@ function modelOf(data) {
     return one ? 1 : 0;
   }
 
-  return function decide(kind, first, slots, used) {
+  /** Whether the code ends as a writer ends it. */
+  const ended = () => {
+    let last = 0;
+    for (let i = at - 4; i < at; i++) last = last * 256 + (data[i] ?? 0);
+    const far = (bits) => (2 ** 32 + code - last) % 2 ** bits;
+    return data.length <= at && code === far([32, 24, 16, 8, 0].find((bits) => far(bits) < range));
+  };
+
+  function decide(kind, first, slots, used) {
     let sum = 0;
     for (let i = 0; i < used; i++) {
       const slot = 2 * ((first + i) * SLOTS + slots[i]);
@@ -203,7 +193,8 @@ function modelOf(data) {
       }
     }
     return found;
-  };
+  }
+  return { decide, ended };
 }
 
 const g = (x) => (x === 0 ? 0 : x < 0 ? 1 : 2);
@@ -211,19 +202,20 @@ const g = (x) => (x === 0 ? 0 : x < 0 ? 1 : 2);
 function context(data, matrix, hints) {
   tables ??= makeTables();
   const { steps } = tables;
-  if (!data.length || matrix.count > 65536 * (data.length + 2)) refuse("too few bytes");
+  const least = matrix.count / 65536 - 3;
+  if (!(data[0] & 63) || data.length < least) refuse("too few bytes, or no scan");
   const [transposed, full, width] = [data[0] >= 128, (data[0] & 64) > 0, data[0] % 64];
   const { low, high, count } = matrix;
   const rows = transposed ? matrix.columns : matrix.rows;
   const columns = transposed ? matrix.rows : matrix.columns;
-  const decide = modelOf(data.subarray(1));
+  const { decide, ended } = modelOf(data.subarray(1));
   const used = (number) => (full ? number : 1);
   const top = Math.max(high, -low);
-  const bits = Math.max(0, Math.ceil(Math.log2(top)));
+  const bits = Math.ceil(Math.log2(top));
   const u = width > 1 ? width : 2;
   let [above, here] = [new Int32Array(columns), new Int32Array(columns)];
   const [ones, recent, sign] = [0, 0, 0].map(() => new Int32Array(columns));
-  const at = (line, place) => (place >= 0 && place < columns ? line[place] : 0);
+  const at = (line, place) => line[place] ?? 0;
   const levels = new Int32Array(count);
   const slots = new Int32Array(7);
   const few = (n) => steps[Math.min(n, 4095)];
@@ -233,12 +225,11 @@ function context(data, matrix, hints) {
     for (let j = 0; j < columns; j++) {
       const [a, b, d] = [at(here, j - 1), at(here, j - u), above[j]];
       const [C, R] = [steps[recent[j] >> 2], steps[rowRecent >> 2]];
-      let near = (a !== 0) + 2 * (at(here, j - 2) !== 0) + 4 * (d !== 0);
-      near += 8 * (at(above, j + 1) !== 0) + 16 * (at(above, j - 1) !== 0);
+      let near = !!a + 2 * !!at(here, j - 2) + 4 * !!d;
+      near += 8 * !!at(above, j + 1) + 16 * !!at(above, j - 1);
       let m = at(ones, j - 1) + at(ones, j + 1);
       if (width > 1) {
-        near += 32 * (b !== 0) + 64 * (at(here, j - width + 1) !== 0);
-        near += 128 * (at(here, j - width - 1) !== 0);
+        near += 32 * !!b + 64 * !!at(here, j - width + 1) + 128 * !!at(here, j - width - 1);
         m += at(ones, j - width) + at(ones, j + width);
       } else m *= 2;
       slots[0] = 32 * C + R;
@@ -287,6 +278,7 @@ function context(data, matrix, hints) {
     }
     [above, here] = [here, above];
   }
+  if (!ended() || (!data.at(-1) && data.length - 1 >= least)) refuse(SPARE);
   return levels;
 }
 
@@ -387,7 +379,9 @@ function tensor(read, { form, hint, type, stored, shape, values, lengths, crc },
   const pieces = lengths.map((length) => read.take(length));
   if (crc32(read.data.subarray(start, read.at)) !== crc) refuse("a tensor's checksum is wrong");
   if (!form) return [numbers(plain, stored), null];
-  const book = codebook(plain, values, stored, scaled);
+  const [scale] = scaled ? numbers(plain.subarray(0, 4), type) : [];
+  let book = numbers(plain.subarray(4 * scaled), stored);
+  if (scaled) book = book.map((step) => Math.fround(step * scale));
   if (book.length === 1 || !count) return [new Float64Array(count).fill(book[0]), null];
   const weights = form < 16;
   const order = orderOf(book, weights);

@@ -31,9 +31,10 @@ from torch import Tensor, nn
 from nnc import prunable_weights
 from nnc.data import Split
 from nnc.models import LeNet300100, count_parameters, mini_vgg, vgg13
-from nnc.priors import GaussianMixturePrior, GaussianPrior
+from nnc.priors import GaussianMixturePrior
 from nnc.pruning import quantise
 from nnc.training import fit
+from nnc_book.priors import GaussianPrior
 
 BATCH = 256
 EPOCH = 12  # batches

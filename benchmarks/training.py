@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 import nnc
 from nnc.data import Split, as_input, random_crop, random_flip
+from nnc_book.teaching import Views
 
 TARGET = 5  # per cent that fit may be slower
 BATCH = 128
@@ -97,7 +98,7 @@ def main() -> None:
         "  both": bare(innermost(build()), batches, half=True),
         "fit": fitted(build(), train),
         "  crops and mirrors": fitted(build(), train, augment=augment),
-        "  fixed views": fitted(build(), train, views=nnc.Views(train, 1, crop=4, flip=True)),
+        "  fixed views": fitted(build(), train, views=Views(train, 1, crop=4, flip=True)),
     }
     if given.compile:
         compiled = torch.compile(innermost(build()))

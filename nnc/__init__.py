@@ -10,30 +10,27 @@ coders in :mod:`nnc.storage`.
 from nnc import data, storage
 from nnc.losses import distillation_loss, soft_targets
 from nnc.models import (
-    MLP, VGG, LeNet5Caffe, LeNet300100, count_layers, count_operations, count_parameters, mini_vgg,
-    vgg11, vgg13, vgg16, vgg19,
+    MLP, VGG, LeNet5Caffe, LeNet300100, count_operations, count_parameters, mini_vgg, vgg11, vgg13,
+    vgg16,
 )
-from nnc.priors import Beta, Gamma, GaussianMixturePrior, GaussianPrior, HyperPriors, Mixture
+from nnc.priors import Beta, Gamma, GaussianMixturePrior, HyperPriors, Mixture
 from nnc.pruning import (
     BudgetedSharing,
     Quantised, SoftWeightSharing, assign, code_rest, fold_batch_norm, fold_empty_units, freeze,
-    kmeans, merge, quantise, quantise_kmeans, rescale, sort_units, unfreeze,
+    kmeans, merge, quantise, quantise_kmeans, sort_units, unfreeze,
 )
 from nnc.storage import load, open, save
-from nnc.training import (
-    Batch, Distillation, Views, cross_entropy, evaluate, fit, predict, teacher_logits,
-)
+from nnc.training import Batch, Distillation, cross_entropy, evaluate, fit, predict
 from nnc.weights import make_plain, prunable_weights
 
 __version__ = "0.1.0"
 
 __all__ = [
     "Batch", "Beta", "BudgetedSharing", "Distillation", "Gamma", "GaussianMixturePrior",
-    "GaussianPrior", "HyperPriors", "LeNet300100", "LeNet5Caffe", "MLP", "Mixture", "Quantised",
-    "SoftWeightSharing", "VGG", "Views", "assign", "code_rest", "count_layers",
-    "count_operations", "count_parameters", "cross_entropy", "data", "distillation_loss",
-    "evaluate", "fit", "fold_batch_norm", "fold_empty_units", "freeze", "kmeans", "load",
-    "make_plain", "merge", "mini_vgg", "open", "predict", "prunable_weights", "quantise",
-    "quantise_kmeans", "rescale", "save", "soft_targets", "sort_units", "storage",
-    "teacher_logits", "unfreeze", "vgg11", "vgg13", "vgg16", "vgg19",
+    "HyperPriors", "LeNet300100", "LeNet5Caffe", "MLP", "Mixture", "Quantised", "SoftWeightSharing",
+    "VGG", "assign", "code_rest", "count_operations", "count_parameters", "cross_entropy", "data",
+    "distillation_loss", "evaluate", "fit", "fold_batch_norm", "fold_empty_units", "freeze",
+    "kmeans", "load", "make_plain", "merge", "mini_vgg", "open", "predict", "prunable_weights",
+    "quantise", "quantise_kmeans", "save", "soft_targets", "sort_units", "storage", "unfreeze",
+    "vgg11", "vgg13", "vgg16",
 ]

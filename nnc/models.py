@@ -104,10 +104,6 @@ _VGG16 = (
     *(64, 64, "pool", 128, 128, "pool", 256, 256, 256, "pool"),
     *(512, 512, 512, "pool", 512, 512, 512, "pool"),
 )
-_VGG19 = (
-    *(64, 64, "pool", 128, 128, "pool", 256, 256, 256, 256, "pool"),
-    *(512, 512, 512, 512, "pool", 512, 512, 512, 512, "pool"),
-)
 _MINI_VGG = (32, "pool", 64, "pool", 128, "pool", 256, "pool", 512, "pool")
 
 
@@ -179,25 +175,9 @@ def vgg16() -> VGG:
     return VGG(_VGG16)
 
 
-def vgg19() -> VGG:
-    """VGG-19 for 32 × 32 images: 16 convolutions, 20,040,522 parameters."""
-    return VGG(_VGG19)
-
-
 def mini_vgg() -> VGG:
     """MiniVGG, the student: 5 convolutions of 32 to 512 channels, 1,575,690 parameters."""
     return VGG(_MINI_VGG)
-
-
-def count_layers(model: nn.Module) -> int:
-    """Number of convolutions, batch norms, activations, pools and linear layers of a VGG network.
-
-    This is the count under which the README that this book implements speaks of 36 layers for
-    VGG-13 and of 21 for MiniVGG. With weights (convolutions and the linear layer) they are 11
-    and 6.
-    """
-    kinds = (nn.Conv2d, nn.BatchNorm2d, nn.ReLU, nn.MaxPool2d, nn.Linear)
-    return sum(isinstance(module, kinds) for module in model.modules())
 
 
 def count_parameters(model: nn.Module) -> int:

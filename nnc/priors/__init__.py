@@ -1,12 +1,5 @@
-"""Priors over weights: the Gaussian (L2) and the Gaussian mixture of soft weight-sharing."""
+"""The Gaussian mixture of soft weight-sharing, a prior over weights."""
 
-from nnc.priors.mixture import (
-    Beta,
-    Gamma,
-    GaussianMixturePrior,
-    GaussianPrior,
-    HyperPriors,
-    Mixture,
-)
+from nnc.priors.mixture import Beta, Gamma, GaussianMixturePrior, HyperPriors, Mixture
 
-__all__ = ["Beta", "Gamma", "GaussianMixturePrior", "GaussianPrior", "HyperPriors", "Mixture"]
+__all__ = ["Beta", "Gamma", "GaussianMixturePrior", "HyperPriors", "Mixture"]

@@ -1,4 +1,4 @@
-"""Priors over weights: the Gaussian (L2) and the Gaussian mixture of soft weight-sharing.
+"""The Gaussian mixture of soft weight-sharing, a prior over weights.
 
 A prior is minus the logarithm of a density, in nats. It may be negative. Added to a mean error per
 example it is multiplied by ``tau / n``, with n the number of training examples.
@@ -142,40 +142,6 @@ class Mixture:
 
     def _distances(self, x: Tensor) -> Tensor:
         return torch.as_tensor(x).detach().to(self.means)[..., None] - self.means
-
-
-class GaussianPrior(nn.Module):
-    """A Gaussian around zero for every weight: L2 regularisation, or weight decay.
-
-    ``- sum_i log N(w_i | 0, sigma²) = sum_i w_i² / (2 sigma²) + n_w log(sigma sqrt(2 pi))``.
-
-    Args:
-        sigma: standard deviation > 0, in units of weights.
-
-    Raises:
-        ValueError: sigma is not a positive finite number.
-    """
-
-    def __init__(self, sigma: float) -> None:
-        super().__init__()
-        _require_positive("sigma", sigma)
-        self.sigma = float(sigma)
-
-    def forward(self, weights: Sequence[Tensor] | nn.Module) -> Tensor:
-        """Minus the log density, a scalar in nats. Its gradient is ``w / sigma²``.
-
-        Multiplied by ``tau / n`` it is, for SGD, ``weight_decay = tau / (n sigma²)``.
-
-        Args:
-            weights: the prunable tensors, of any shape, or the module that has them.
-
-        Raises:
-            ValueError: there are no weights, or they are not floating point.
-        """
-        layers = _layers(weights)
-        squares = torch.stack([(w * w).sum() for w in layers]).sum()
-        constant = math.log(self.sigma * math.sqrt(2 * math.pi))
-        return squares / (2 * self.sigma**2) + sum(w.numel() for w in layers) * constant
 
 
 class GaussianMixturePrior(nn.Module):

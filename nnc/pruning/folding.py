@@ -66,42 +66,6 @@ def _fold(layer: Layer, norm: Norm) -> None:
 
 
 @torch.no_grad()
-def rescale(model: nn.Module, deviation: float) -> nn.Module:
-    """Give the weights of every layer that batch norm follows the same standard deviation.
-
-    Batch norm divides by the deviation of what it sees, so a layer's weights may be multiplied by
-    any number if the running mean is multiplied by it and the running variance by its square.
-    One mixture prior then means the same in every layer. Layers without a batch norm stay.
-
-    Args:
-        model: layers directly followed by their batch norm, in the order of registration.
-        deviation: of the weights of each such layer, > 0.
-
-    Returns:
-        A copy in the same mode; its logits are the same up to batch norm's small ``eps``.
-
-    Raises:
-        ValueError: the deviation is not positive, or the weights of a layer are all equal.
-    """
-    if not deviation > 0:
-        raise ValueError(f"deviation is {deviation}, must be positive")
-    scaled = copy.deepcopy(model)
-    for layer, norm in normalised_layers(scaled):
-        factor = deviation / layer.weight.std()
-        if not bool(torch.isfinite(factor)):
-            raise ValueError(
-                "model has a layer before a batch norm whose weights are all equal, must "
-                "differ to be given a deviation; train it first"
-            )
-        for tensor in (layer.weight, layer.bias, norm.running_mean):
-            if tensor is not None:
-                tensor.mul_(factor)
-        if norm.running_var is not None:
-            norm.running_var.mul_(factor**2)
-    return scaled
-
-
-@torch.no_grad()
 def fold_empty_units(model: nn.Module, inputs: Tensor) -> nn.Module:
     """Empty units and channels that do nothing, or do the same for every input.
 

@@ -2,9 +2,8 @@
 
 from nnc.training.checkpoints import History
 from nnc.training.loop import Batch, cross_entropy, evaluate, fit, predict
-from nnc.training.teaching import Distillation, Views, teacher_logits
+from nnc.training.teaching import Distillation
 
 __all__ = [
-    "Batch", "Distillation", "History", "Views", "cross_entropy", "evaluate", "fit", "predict",
-    "teacher_logits",
+    "Batch", "Distillation", "History", "cross_entropy", "evaluate", "fit", "predict",
 ]  # fmt: skip

@@ -10,12 +10,12 @@ from nnc import models, storage, training
 from nnc.data.sets import Dataset, Split
 from nnc.pruning import Quantised
 from nnc.training.streams import stream
-from nnc.training.teaching import fingerprint
 from nnc_book import records
 from nnc_book.arrays import read_arrays
 from nnc_book.recipes import get, running, stages, vgg
 from nnc_book.recipes.job import Job
 from nnc_book.recipes.running import run
+from nnc_book.teaching import fingerprint
 
 # Few steps: nothing may diverge, and the average may not lag behind.
 SHORT = {"validation": 40, "batch_size": 16, "learning_rate": 0.05, "averaging": 0.05}

@@ -4,7 +4,7 @@ from torch import nn
 
 import nnc
 from nnc.models import mini_vgg
-from nnc.pruning.folding import fold_batch_norm, fold_empty_units, rescale
+from nnc.pruning.folding import fold_batch_norm, fold_empty_units
 
 
 def randomised(model, seed=0):
@@ -113,25 +113,3 @@ def test_a_network_that_is_no_chain_is_refused():
         model.three.weight[:, 2] = 0
     with pytest.raises(ValueError, match="its layers are no chain"):
         fold_empty_units(model, torch.randn(5, 4))
-
-
-def test_layers_before_a_batch_norm_get_the_same_deviation():
-    torch.manual_seed(0)
-    model, images = randomised(mini_vgg()), torch.rand(3, 3, 32, 32)
-    scaled = rescale(model, 0.05)
-    for layer in (m for m in scaled.modules() if isinstance(m, nn.Conv2d)):
-        assert layer.weight.std().item() == pytest.approx(0.05, rel=1e-4)
-    assert torch.equal(scaled.classifier.weight, model.classifier.weight)
-    with torch.no_grad():
-        before, after = model(images), scaled(images)
-    assert (before - after).abs().max() < 0.01 * before.abs().max()
-
-
-@pytest.mark.parametrize(
-    ("deviation", "message"), [(0, "deviation is 0, must be positive"), (1, "train it first")]
-)
-def test_what_cannot_be_rescaled(deviation, message):
-    model = mini_vgg()
-    model.features[0].weight.data.fill_(0.5)
-    with pytest.raises(ValueError, match=message):
-        rescale(model, deviation)

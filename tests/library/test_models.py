@@ -8,14 +8,12 @@ from nnc.models import (
     VGG,
     LeNet5Caffe,
     LeNet300100,
-    count_layers,
     count_operations,
     count_parameters,
     mini_vgg,
     vgg11,
     vgg13,
     vgg16,
-    vgg19,
 )
 
 
@@ -125,19 +123,11 @@ def test_a_model_without_matrices_has_nothing_to_prune():
 
 
 @pytest.mark.parametrize(
-    ("build", "parameters", "layers"),
-    [
-        (vgg11, 9_231_114, 30),
-        (vgg13, 9_416_010, 36),
-        (vgg16, 14_728_266, 45),
-        (vgg19, 20_040_522, 54),
-        (mini_vgg, 1_575_690, 21),
-    ],
+    ("build", "parameters"),
+    [(vgg11, 9_231_114), (vgg13, 9_416_010), (vgg16, 14_728_266), (mini_vgg, 1_575_690)],
 )
-def test_the_vgg_family_has_the_counts_of_the_readme(build, parameters, layers):
-    model = build()
-    assert count_parameters(model) == parameters
-    assert count_layers(model) == layers
+def test_the_vgg_family_has_the_parameters_of_the_readme(build, parameters):
+    assert count_parameters(build()) == parameters
 
 
 def test_mini_vgg_gives_ten_logits_and_refuses_other_images():

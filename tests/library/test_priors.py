@@ -14,7 +14,6 @@ from nnc.priors.mixture import (
     Beta,
     Gamma,
     GaussianMixturePrior,
-    GaussianPrior,
     HyperPriors,
     Mixture,
 )
@@ -138,12 +137,6 @@ def test_learnt_share_by_hand():
     assert "logit_pi_0" not in dict(fixed.named_parameters())
 
 
-def test_one_gaussian_by_hand():
-    # 3² / (2 · 4) + log(2 sqrt(2 pi)) = 1.125 + 1.612085714
-    penalty = GaussianPrior(2.0)([torch.tensor([3.0], dtype=torch.float64)])
-    assert penalty.item() == pytest.approx(2.737085714)
-
-
 @pytest.mark.parametrize("evaluation", [False, True])
 def test_scales_by_hand(evaluation):
     # Scales e^0.5 and e^-0.5 (log scales 1 and 0, mean removed), weights 3 and 2 of them: the
@@ -173,20 +166,6 @@ def test_narrowest_zero_component():
 # L2 is the one-component case
 
 
-def test_gaussian_gradient():
-    weights = torch.randn(3, 4, dtype=torch.float64, requires_grad=True)
-    (slopes,) = gradients(GaussianPrior(0.3)([weights]), weights)
-    torch.testing.assert_close(slopes, weights.detach() / 0.09)
-
-
-def test_gaussian_is_the_mixture_of_one():
-    weights = torch.randn(50, dtype=torch.float64)
-    one = Mixture([0.0], [1 / 0.3**2], [1.0])
-    total = -one.log_density(weights).sum()
-    assert GaussianPrior(0.3)([weights[:20], weights[20:]]).item() == pytest.approx(total.item())
-    torch.testing.assert_close(one.pull(weights), weights / 0.09)
-
-
 @pytest.mark.parametrize("evaluation", [False, True])
 def test_gaussian_is_the_limit_of_the_mixture_prior(evaluation):
     weights = some_weights(20_000).requires_grad_()
@@ -195,24 +174,6 @@ def test_gaussian_is_the_limit_of_the_mixture_prior(evaluation):
     )
     (slopes,) = gradients(prior([weights]), weights)
     torch.testing.assert_close(slopes, weights.detach() / 0.09, atol=0.02, rtol=0)
-
-
-def test_gaussian_is_weight_decay_for_sgd():
-    tau, examples, sigma = 0.5, 100, 0.2
-    start = torch.randn(5, 3, dtype=torch.float64)
-    ends = []
-    for decay in (0.0, tau / (examples * sigma**2)):
-        weights = nn.Parameter(start.clone())
-        optimiser = torch.optim.SGD([weights], lr=0.1, weight_decay=decay)
-        for _ in range(3):
-            optimiser.zero_grad()
-            loss = weights.sin().mean()
-            if not decay:
-                loss = loss + tau / examples * GaussianPrior(sigma)([weights])
-            loss.backward()
-            optimiser.step()
-        ends.append(weights.detach())
-    torch.testing.assert_close(ends[0], ends[1])
 
 
 # ---------------------------------------------------------------------------------------------
@@ -609,7 +570,6 @@ def test_empty_tensors(evaluation):
     slopes = gradients(prior(both), *both)
     assert slopes[0].shape == (0, 3)
     assert torch.equal(slopes[1], gradients(prior([weights]), weights)[0])
-    assert GaussianPrior(1.0)([empty]).item() == 0
 
 
 @pytest.mark.parametrize("evaluation", [False, True])
@@ -621,7 +581,6 @@ def test_weights_that_are_not_finite_show_in_the_penalty(evaluation, bad):
     penalty = prior([some_weights(), weights.requires_grad_()])
     assert not penalty.isfinite()
     penalty.backward()
-    assert not GaussianPrior(1.0)([weights]).isfinite()
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, 2000.0])
@@ -679,8 +638,6 @@ def test_without_gradients():
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (lambda: GaussianPrior(0), "sigma must be a positive finite number, got 0"),
-        (lambda: GaussianPrior(math.nan), "sigma must be a positive finite number, got nan"),
         (lambda: Gamma(0, 1), "Gamma shape must be a positive finite number, got 0"),
         (lambda: Gamma(1, math.inf), "Gamma rate must be a positive finite number, got inf"),
         (lambda: Beta(-1, 1), "Beta a must be a positive finite number, got -1"),
@@ -704,7 +661,6 @@ def test_without_gradients():
             lambda: make()([torch.zeros(3, device="meta")]),
             "weights are on meta and the prior on cpu",
         ),
-        (lambda: GaussianPrior(1.0)([]), "weights must hold at least one tensor, got none"),
     ],
 )
 def test_arguments_are_checked(build, message):

@@ -16,10 +16,11 @@ from torch import nn
 from nnc.data import random_shift
 from nnc.models import LeNet5Caffe, LeNet300100
 from nnc.pruning import BudgetedSharing, SoftWeightSharing, quantise_kmeans
-from nnc.training import Distillation, History, Views, evaluate, fit, teacher_logits
+from nnc.training import Distillation, History, evaluate, fit
 from nnc_book.frames import Film
 from nnc_book.recipes import stages
 from nnc_book.recipes.job import Histories, Job, Lesson, Recipe, Result, Settings, mark
+from nnc_book.teaching import Views, teacher_logits
 
 # fmt: off
 TEACHER: Settings = {

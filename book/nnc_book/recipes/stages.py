@@ -15,7 +15,7 @@ from torch.optim.swa_utils import update_bn
 
 from nnc import make_plain, prunable_weights, storage
 from nnc.data import Split, as_input
-from nnc.models import count_layers, count_operations, count_parameters
+from nnc.models import count_operations, count_parameters
 from nnc.priors import Beta, Gamma, GaussianMixturePrior, HyperPriors
 from nnc.pruning import (
     Quantised,
@@ -26,9 +26,11 @@ from nnc.pruning import (
     freeze,
     unfreeze,
 )
-from nnc.training import History, Views, evaluate, fit, teacher_logits
+from nnc.training import History, evaluate, fit
 from nnc_book.frames import Film
+from nnc_book.networks import count_layers
 from nnc_book.recipes.job import Histories, Job, Lesson, Metrics, Options, Result, Settings
+from nnc_book.teaching import Views, teacher_logits
 
 _STATISTICS = 20  # batches of 128 from which batch norm's statistics are taken anew
 

@@ -10,8 +10,9 @@ from functools import partial
 from torch import nn
 
 from nnc.models import mini_vgg
-from nnc.pruning import SoftWeightSharing, quantise_kmeans, rescale
+from nnc.pruning import SoftWeightSharing, quantise_kmeans
 from nnc.training import evaluate
+from nnc_book.networks import rescale
 from nnc_book.recipes import stages, vgg
 from nnc_book.recipes.job import Job, Lesson, Recipe, Result, Settings
 

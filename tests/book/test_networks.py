@@ -1,0 +1,47 @@
+import pytest
+import torch
+from torch import nn
+
+from nnc.models import mini_vgg, vgg11, vgg13, vgg16
+from nnc_book.networks import count_layers, rescale
+
+
+@pytest.mark.parametrize(
+    ("build", "layers"), [(vgg11, 30), (vgg13, 36), (vgg16, 45), (mini_vgg, 21)]
+)
+def test_the_vgg_family_has_the_layers_of_the_readme(build, layers):
+    assert count_layers(build()) == layers
+
+
+def randomised(model, seed=0):
+    """A model whose batch norms have seen something."""
+    generator = torch.Generator().manual_seed(seed)
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d | nn.BatchNorm1d):
+            module.running_mean.copy_(torch.randn(module.num_features, generator=generator))
+            module.running_var.copy_(torch.rand(module.num_features, generator=generator) + 0.1)
+            module.weight.data.copy_(torch.randn(module.num_features, generator=generator))
+            module.bias.data.copy_(torch.randn(module.num_features, generator=generator))
+    return model.eval()
+
+
+def test_layers_before_a_batch_norm_get_the_same_deviation():
+    torch.manual_seed(0)
+    model, images = randomised(mini_vgg()), torch.rand(3, 3, 32, 32)
+    scaled = rescale(model, 0.05)
+    for layer in (m for m in scaled.modules() if isinstance(m, nn.Conv2d)):
+        assert layer.weight.std().item() == pytest.approx(0.05, rel=1e-4)
+    assert torch.equal(scaled.classifier.weight, model.classifier.weight)
+    with torch.no_grad():
+        before, after = model(images), scaled(images)
+    assert (before - after).abs().max() < 0.01 * before.abs().max()
+
+
+@pytest.mark.parametrize(
+    ("deviation", "message"), [(0, "deviation is 0, must be positive"), (1, "train it first")]
+)
+def test_what_cannot_be_rescaled(deviation, message):
+    model = mini_vgg()
+    model.features[0].weight.data.fill_(0.5)
+    with pytest.raises(ValueError, match=message):
+        rescale(model, deviation)

@@ -93,7 +93,7 @@ def _unpack(options: argparse.Namespace) -> int:
 def _inspect(options: argparse.Namespace) -> int:
     from nnc import storage
 
-    quantised = storage.load(options.file, progress=True)
+    quantised = storage.load(options.file)
     file = storage.describe(options.file.read_bytes())
     print(
         f"{'tensor':24} {'shape':>14} {'sparsity':>9} {'levels':>7} {'coder':>9} "

@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import pickle
+import secrets
 import struct
-import tempfile
 import zipfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -33,23 +33,17 @@ def atomic_write(path: Path | str, data: bytes | Iterable[bytes]) -> None:
             path; what was under it before is unchanged.
     """
     path = Path(path)
-    temporary = None
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(
-            prefix=f".{path.name}.", suffix=".tmp", dir=path.parent
-        )
-        with os.fdopen(handle, "wb") as file:
-            for part in [data] if isinstance(data, bytes) else data:
-                file.write(part)
+        with temporary.open("xb") as file:
+            file.writelines([data] if isinstance(data, bytes) else data)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
         os.replace(temporary, path)
     except BaseException as error:
-        if temporary is not None:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)
+        with contextlib.suppress(OSError):
+            temporary.unlink()
         if isinstance(error, OSError):
             raise OSError(
                 f"cannot write {path}: {error.strerror or error}; nothing was changed, free some "
@@ -57,13 +51,6 @@ def atomic_write(path: Path | str, data: bytes | Iterable[bytes]) -> None:
             ) from None
         raise
     _sync_folder(path.parent)
-
-
-def _umask() -> int:
-    """The process's file mode mask, which mkstemp ignores; it can only be read by setting it."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def _sync_folder(folder: Path) -> None:

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from nnc.pruning.quantised import FLOATS, Quantised, shared
 
@@ -51,16 +50,13 @@ def kmeans(values: Tensor, levels: int) -> tuple[Tensor, Tensor]:
     return meant[nearest].reshape(values.shape), kept[order]
 
 
-def quantise_kmeans(
-    state: Mapping[str, Tensor], levels: int, prune: float = 0.0, *, progress: bool = False
-) -> Quantised:
+def quantise_kmeans(state: Mapping[str, Tensor], levels: int, prune: float = 0.0) -> Quantised:
     """Bring any trained network to few distinct weights: prune the smallest, cluster the others.
 
     Args:
         state: a ``state_dict``. Floating tensors of two or more dimensions are coded.
         levels: entries of each tensor's codebook at most, zero among them.
         prune: share of each tensor's weights set to zero, the smallest in magnitude, in [0, 1).
-        progress: whether to draw a progress bar over the tensors.
 
     Returns:
         Codes and codebooks of those tensors, and the rest of ``state`` as it is.
@@ -70,7 +66,7 @@ def quantise_kmeans(
             range.
     """
     codes, codebooks = {}, {}
-    for name in tqdm(weights_of(state, prune), "clustering", disable=not progress, leave=False):
+    for name in weights_of(state, prune):
         codes[name], codebooks[name] = quantise_tensor(name, state[name], levels, prune)
     return Quantised.beside(state, codes, codebooks)
 

@@ -30,7 +30,6 @@ def dumps(
     *,
     precision: Precision = "float32",
     metadata: Mapping[str, str] | None = None,
-    progress: bool = False,
 ) -> bytes:
     """The whole file as bytes.
 
@@ -39,7 +38,6 @@ def dumps(
         precision: what float32 numbers (codebooks and the rest) are rounded to; ``"float32"``
             changes nothing.
         metadata: texts to keep with the network; they never affect decoding.
-        progress: whether to draw a progress bar over the tensors.
 
     Raises:
         StorageError: a tensor has a type that the format does not know, or values beyond float16,
@@ -50,17 +48,16 @@ def dumps(
             f"quantised is a {type(quantised).__name__}, must be a Quantised: what nnc.quantise, "
             "SoftWeightSharing.quantise or nnc.quantise_kmeans gives"
         )
-    return container.write(coding.to_entries(quantised, precision, progress), metadata or {})
+    return container.write(coding.to_entries(quantised, precision), metadata or {})
 
 
-def loads(data: bytes, max_bytes: int | None = None, *, progress: bool = False) -> Quantised:
+def loads(data: bytes, max_bytes: int | None = None) -> Quantised:
     """The network in a file's bytes.
 
     Args:
         data: the whole file.
         max_bytes: how much memory the dense network may take, coded weights as float32; 1 GiB and
             64 times the file unless given.
-        progress: whether to draw a progress bar over the tensors.
 
     Returns:
         Codes, codebooks and the rest, equal to what was stored, numbers rounded as was asked for.
@@ -69,7 +66,7 @@ def loads(data: bytes, max_bytes: int | None = None, *, progress: bool = False) 
         StorageError: the file is truncated, damaged, of another format or of a later version, or
             the network would take more memory than allowed. Nothing large is allocated before.
     """
-    return coding.to_quantised(describe(data, max_bytes), progress)
+    return coding.to_quantised(describe(data, max_bytes))
 
 
 def describe(data: bytes, max_bytes: int | None = None) -> File:
@@ -88,16 +85,14 @@ def save(
     *,
     precision: Precision = "float32",
     metadata: Mapping[str, str] | None = None,
-    progress: bool = False,
 ) -> None:
     """Write the file: whole under its final name, or not at all; arguments as in ``dumps``."""
-    data = dumps(quantised, precision=precision, metadata=metadata, progress=progress)
-    atomic_write(path_of(path), data)
+    atomic_write(path_of(path), dumps(quantised, precision=precision, metadata=metadata))
 
 
-def load(path: Path | str, max_bytes: int | None = None, *, progress: bool = False) -> Quantised:
+def load(path: Path | str, max_bytes: int | None = None) -> Quantised:
     """Read a file; arguments and errors as of ``loads``, these with the path in front."""
     try:
-        return loads(path_of(path).read_bytes(), max_bytes, progress=progress)
+        return loads(path_of(path).read_bytes(), max_bytes)
     except StorageError as error:
         raise StorageError(f"{path}: {error}") from None

@@ -1,4 +1,4 @@
-"""Whole numbers as bytes: fixed widths, codes of varying length, and numbers of any size."""
+"""Whole numbers as bytes: of fixed width, and of any size; bytes that do not fit are an error."""
 
 from __future__ import annotations
 
@@ -7,11 +7,6 @@ import numpy as np
 from nnc.storage.errors import StorageError
 
 _PIECE = 1 << 16  # numbers taken apart at a time; a multiple of 8, so that bytes are whole
-
-
-def width_of(largest: int) -> int:
-    """Bits that hold the numbers from 0 to ``largest``; none for 0 alone."""
-    return int(largest).bit_length()
 
 
 def bytes_of(bits: int) -> int:
@@ -27,11 +22,7 @@ def pack(values: np.ndarray, width: int) -> bytes:
 
 
 def unpack(data: bytes | memoryview, count: int, width: int) -> np.ndarray:
-    """``count`` numbers as ``pack`` wrote them, int64.
-
-    Raises:
-        StorageError: the data have another length, or are not filled with zeros.
-    """
+    """``count`` numbers as ``pack`` wrote them, int64."""
     needed = bytes_of(count * width)
     if len(data) != needed:
         raise StorageError(f"{count} numbers of {width} bits take {needed} bytes, not {len(data)}")
@@ -58,12 +49,7 @@ def varint(number: int) -> bytes:
 
 
 class Reader:
-    """Reads a run of bytes from the front and knows where it is.
-
-    Args:
-        data: the bytes.
-        what: what they are, for errors.
-    """
+    """Reads a run of bytes, in errors named ``what``, from the front and knows where it is."""
 
     def __init__(self, data: bytes | memoryview, what: str) -> None:
         self._data, self._what, self.position = memoryview(data), what, 0
@@ -72,16 +58,11 @@ class Reader:
         return len(self._data) - self.position
 
     def take(self, count: int) -> memoryview:
-        """The next ``count`` bytes.
-
-        Raises:
-            StorageError: there are fewer.
-        """
-        left = len(self)
-        if count > left:
+        """The next ``count`` bytes."""
+        if (short := count - len(self)) > 0:
             raise StorageError(
-                f"{self._what} ends at byte {len(self._data)}, {count - left} bytes short; "
-                "it is truncated or damaged"
+                f"{self._what} ends at byte {len(self._data)}, {short} bytes short; it is "
+                "truncated or damaged"
             )
         self.position += count
         return self._data[self.position - count : self.position]
@@ -91,11 +72,7 @@ class Reader:
         return self.take(1)[0]
 
     def varint(self) -> int:
-        """The next number written by ``varint``, below 2⁶³.
-
-        Raises:
-            StorageError: it is larger, or longer than it need be.
-        """
+        """The next number written by ``varint``, below 2⁶³ and no longer than it need be."""
         number = 0
         for shift in range(0, 63, 7):
             group = self.byte()

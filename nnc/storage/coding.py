@@ -17,7 +17,6 @@ from typing import TypeVar
 
 import numpy as np
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from nnc.pruning.quantised import Quantised
 from nnc.storage import context
@@ -65,15 +64,12 @@ def encoded(
     work: Callable[[str, One], Coded | Tensor],
     precision: Precision,
 ) -> Iterator[Entry]:
-    """The entries of tensors, in their order, coded on all cores.
+    """The entries of tensors, in their order, coded on all cores; errors as of ``dumps``.
 
     Args:
         given: names and tensors.
         work: from these, in any thread, to codes and a codebook, or to the tensor to keep.
         precision: what float32 numbers are rounded to.
-
-    Raises:
-        StorageError: see ``nnc.storage.dumps``.
     """
     if precision not in ("float32", "float16"):
         raise StorageError(f"precision is {precision!r}, must be 'float32' or 'float16'")
@@ -144,15 +140,12 @@ def chains(file: File) -> list[list[int]]:
 def decoded(
     file: File, counts: dict[int, np.ndarray], chain: Sequence[int]
 ) -> list[Coded | Tensor]:
-    """What the tensors of a chain are: codes and codebook, or numbers.
+    """What the tensors of a chain are: codes and codebook, or numbers; errors name the damaged one.
 
     Args:
         file: the file.
         counts: non-zeros of each row, by place, of matrices that hint; those of the chain come in.
         chain: places, each behind the one that hints at it unless counts have that.
-
-    Raises:
-        StorageError: a tensor is damaged (named).
     """
     found: list[Coded | Tensor] = []
     for place in chain:
@@ -191,20 +184,15 @@ def _levels(entry: Entry, hints: np.ndarray | None) -> np.ndarray:
     return levels
 
 
-def to_entries(quantised: Quantised, precision: Precision, progress: bool) -> Iterator[Entry]:
-    """The entries of a network: coded tensors, the rest, ties, each in the order it has there.
-
-    Raises:
-        StorageError: see ``nnc.storage.dumps``.
-    """
+def to_entries(quantised: Quantised, precision: Precision) -> Iterator[Entry]:
+    """The entries of a network: coded tensors, the rest, ties, each in the order it has there."""
     books = quantised.codebooks
     given: list[tuple[str, Coded | Tensor]] = [
         *((name, (codes, books[name])) for name, codes in quantised.codes.items()),
         *quantised.rest.items(),
     ]
-    bar = tqdm(given, "coding", disable=not progress, leave=False)
     entries = []
-    for entry in encoded(bar, lambda name, found: found, precision):
+    for entry in encoded(given, lambda name, found: found, precision):
         yield entry
         entries.append(replace(entry, numbers=b"", pieces=()))
     yield from tied(quantised.ties, entries)
@@ -218,19 +206,12 @@ def tied(ties: Mapping[str, str], entries: Sequence[Entry]) -> Iterator[Entry]:
         yield replace(entries[at], form=TIED, name=name, same_as=at, hint=0)
 
 
-def to_quantised(file: File, progress: bool) -> Quantised:
-    """The network of a file's entries.
-
-    Raises:
-        StorageError: the bytes of an entry do not fit what its head says.
-    """
+def to_quantised(file: File) -> Quantised:
+    """The network of a file's entries."""
     groups = chains(file)
-    bar = tqdm(total=len(groups), desc="decoding", disable=not progress, leave=False)
     values: dict[int, Coded | Tensor] = {}
     for chain, found in zip(groups, on_all_cores(partial(decoded, file, {}), groups), strict=True):
-        values |= dict(zip(chain, found, strict=True))
-        bar.update()
-    bar.close()
+        values |= zip(chain, found, strict=True)
     own = {file.entries[place].name: values[place] for place in sorted(values)}
     coded = {name: found for name, found in own.items() if isinstance(found, tuple)}
     tied = (entry for entry in file.entries if entry.form == TIED)

@@ -32,11 +32,7 @@ def size(levels: np.ndarray, bounds: tuple[int, int]) -> int:
 
 
 def decode(data: bytes | memoryview, shape: tuple[int, int], bounds: tuple[int, int]) -> np.ndarray:
-    """The matrix in ``data``, int32, of ``shape``.
-
-    Raises:
-        StorageError: the arrays do not describe a matrix of that shape.
-    """
+    """The matrix in ``data``, int32; a StorageError where they describe none of that shape."""
     rows, columns = shape
     reader = Reader(data, "the matrix")
     kinds = _types(shape, bounds)
@@ -59,13 +55,10 @@ def decode(data: bytes | memoryview, shape: tuple[int, int], bounds: tuple[int, 
 
 
 def _types(shape: tuple[int, ...], bounds: tuple[int, int]) -> list[np.dtype]:
+    """Of pointers, columns and values: the narrowest that hold their largest numbers."""
     largest = (math.prod(shape), shape[1] - 1, bounds[1] - bounds[0])
-    return [_type(number) for number in largest]
-
-
-def _type(largest: int) -> np.dtype:
-    size = next(size for size in (1, 2, 4, 8) if largest < 1 << 8 * size)
-    return np.dtype(f"<u{size}")
+    sizes = (next(size for size in (1, 2, 4, 8) if most < 1 << 8 * size) for most in largest)
+    return [np.dtype(f"<u{size}") for size in sizes]
 
 
 def _take(reader: Reader, kind: np.dtype, count: int) -> np.ndarray:

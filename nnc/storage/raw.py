@@ -17,21 +17,17 @@ def encode(levels: np.ndarray, bounds: tuple[int, int]) -> bytes:
         levels: int32, rows × columns.
         bounds: the lowest and the highest level there may be; 0 lies between them.
     """
-    return bits.pack(levels.ravel() - bounds[0], bits.width_of(bounds[1] - bounds[0]))
+    return bits.pack(levels.ravel() - bounds[0], (bounds[1] - bounds[0]).bit_length())
 
 
 def size(levels: np.ndarray, bounds: tuple[int, int]) -> int:
     """Number of bytes that ``encode`` would give."""
-    return bits.bytes_of(levels.size * bits.width_of(bounds[1] - bounds[0]))
+    return bits.bytes_of(levels.size * (bounds[1] - bounds[0]).bit_length())
 
 
 def decode(data: bytes | memoryview, shape: tuple[int, int], bounds: tuple[int, int]) -> np.ndarray:
-    """The matrix in ``data``, int32, of ``shape``.
-
-    Raises:
-        StorageError: the data do not fit the shape or the bounds.
-    """
-    width = bits.width_of(bounds[1] - bounds[0])
+    """The matrix in ``data``, int32; a StorageError where they do not fit shape or bounds."""
+    width = (bounds[1] - bounds[0]).bit_length()
     levels = bits.unpack(data, math.prod(shape), width) + bounds[0]
     if levels.max(initial=0) > bounds[1]:
         raise StorageError(f"a level lies outside {bounds[0]} to {bounds[1]}")

@@ -1,7 +1,7 @@
 import errno
 import os
 import stat
-import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -39,8 +39,8 @@ def test_a_new_file_has_the_usual_permissions(path):
 @pytest.mark.parametrize(
     ("module", "function", "code"),
     [
-        (tempfile, "mkstemp", errno.EACCES),
-        (tempfile, "mkstemp", errno.EROFS),
+        (Path, "open", errno.EACCES),
+        (Path, "open", errno.EROFS),
         (os, "fsync", errno.ENOSPC),
         (os, "replace", errno.EACCES),
     ],
@@ -49,13 +49,14 @@ def test_a_folder_that_takes_nothing_keeps_what_it_has(path, monkeypatch, module
     monkeypatch.setattr(module, function, raising(OSError(code, os.strerror(code))))
     with pytest.raises(OSError, match=f"cannot write .*file: {os.strerror(code)}; .*") as caught:
         atomic_write(path, b"new")
+    monkeypatch.undo()
     assert "\n" not in str(caught.value)
     assert path.read_bytes() == b"old"
     assert os.listdir(path.parent) == ["file"]
 
 
 def test_a_disk_that_fills_while_writing_leaves_no_part(path, monkeypatch):
-    real = os.fdopen
+    real = Path.open
 
     def full(*arguments):
         file = real(*arguments, buffering=0)
@@ -67,15 +68,16 @@ def test_a_disk_that_fills_while_writing_leaves_no_part(path, monkeypatch):
             def __exit__(self, *_):
                 file.close()
 
-            def write(self, data):
-                file.write(data[:1])
+            def writelines(self, parts):
+                file.write(next(iter(parts))[:1])
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
         return Full()
 
-    monkeypatch.setattr(os, "fdopen", full)
+    monkeypatch.setattr(Path, "open", full)
     with pytest.raises(OSError, match="No space left on device"):
         atomic_write(path, b"new")
+    monkeypatch.undo()
     assert path.read_bytes() == b"old"
     assert os.listdir(path.parent) == ["file"]
 

@@ -26,7 +26,7 @@ def encode(levels: np.ndarray, bounds: tuple[int, int]) -> bytes:
     width = _best_width(gaps, bounds)
     gap, value = split(gaps, values, width)
     head = bytes([width]) + bits.varint(len(gap))
-    value_width = bits.width_of(bounds[1] - bounds[0])
+    value_width = (bounds[1] - bounds[0]).bit_length()
     return head + bits.pack(gap, width) + bits.pack(value - bounds[0], value_width)
 
 
@@ -35,12 +35,12 @@ def size(levels: np.ndarray, bounds: tuple[int, int]) -> int:
     gaps, _ = gaps_and_values(levels)
     width = _best_width(gaps, bounds)
     count = count_entries(gaps, width)
-    widths = (width, bits.width_of(bounds[1] - bounds[0]))
+    widths = (width, (bounds[1] - bounds[0]).bit_length())
     return 1 + len(bits.varint(count)) + sum(bits.bytes_of(count * w) for w in widths)
 
 
 def _best_width(gaps: np.ndarray, bounds: tuple[int, int]) -> int:
-    value_width = bits.width_of(bounds[1] - bounds[0])
+    value_width = (bounds[1] - bounds[0]).bit_length()
     return min(WIDTHS, key=lambda w: count_entries(gaps, w) * (w + value_width))
 
 
@@ -52,7 +52,7 @@ def decode(data: bytes, shape: tuple[int, int], bounds: tuple[int, int]) -> np.n
     """
     width, count, reader = read_head(data, shape)
     gap = bits.unpack(reader.take(bits.bytes_of(count * width)), count, width)
-    value = bits.unpack(reader.rest(), count, bits.width_of(bounds[1] - bounds[0]))
+    value = bits.unpack(reader.rest(), count, (bounds[1] - bounds[0]).bit_length())
     return join(gap, value + bounds[0], shape, bounds)
 
 

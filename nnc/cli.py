@@ -1,13 +1,17 @@
-"""The command ``nnc``: pack, unpack and inspect networks, print them as codes."""
+"""The command ``nnc``: pack, unpack and inspect networks, print them as codes, turn them into C."""
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import io
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
+
+_MODELS = {"lenet300": "LeNet300100", "lenet5": "LeNet5Caffe"}
+_MODELS |= {name: name for name in ("mini_vgg", "vgg11", "vgg13", "vgg16", "vgg19")}
 
 
 class Parser(argparse.ArgumentParser):
@@ -63,6 +67,14 @@ def _parser() -> argparse.ArgumentParser:
     qr.add_argument("source", type=Path, help="a .sws file of at most 2,953 bytes")
     qr.add_argument("target", type=Path, help="the picture, .svg, .png or .pdf")
     qr.set_defaults(command=_qr)
+    export = commands.add_parser("export", help="a stored network as C for a small device")
+    export.add_argument("source", type=Path, help="a .sws file")
+    export.add_argument("--c", type=Path, required=True, metavar="FOLDER", help="for the C files")
+    known = f"{', '.join(_MODELS)}, or module:function, which makes it"
+    export.add_argument("--model", required=True, help=f"the architecture: {known}")
+    export.add_argument("--input", help="one input's shape, as 1x28x28 (what the model says)")
+    export.add_argument("--name", default="net", help="of files and functions (net)")
+    export.set_defaults(command=_export)
     return parser
 
 
@@ -129,6 +141,39 @@ def _qr(options: argparse.Namespace) -> int:
     atomic_write(options.target, picture.getvalue())
     print(f"{options.target}: {len(data)} bytes, QR code of version {code.designator}")
     return 0
+
+
+def _export(options: argparse.Namespace) -> int:
+    from nnc import storage
+
+    shape = options.input and options.input.split("x")
+    if shape and not all(side.isdecimal() for side in shape):
+        raise ValueError(f"--input is {options.input!r}, must be sizes, as 1x28x28")
+    model, quantised = _model(options.model), storage.load(options.source)
+    sizes = [int(side) for side in shape] if shape else None
+    storage.export_c(quantised, model, options.c, name=options.name, input_shape=sizes)
+    print(
+        f"{options.c / options.name}.c: compile it with -Os; {options.name}.h says how to call it"
+    )
+    return 0
+
+
+def _model(name: str) -> Any:
+    """A network without its weights, by its name or that of what makes it."""
+    import nnc
+
+    if name in _MODELS:
+        return getattr(nnc, _MODELS[name])()
+    module, _, function = name.partition(":")
+    if not function:
+        raise ValueError(
+            f"--model is {name!r}, must be one of {', '.join(_MODELS)}, or module:function"
+        )
+    sys.path.insert(0, "")  # modules beside, as python -m finds them
+    try:
+        return getattr(importlib.import_module(module), function)()
+    except AttributeError as error:
+        raise ValueError(f"--model is {name!r}, which cannot be made ({error})") from None
 
 
 def _print_size(path: Path, scalars: int, sparsity: float) -> None:

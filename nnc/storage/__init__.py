@@ -15,6 +15,7 @@ from nnc.files import atomic_write
 from nnc.pruning.quantised import Quantised
 from nnc.storage import coding, container
 from nnc.storage.archive import Archive, check_memory, limit_of, path_of
+from nnc.storage.c_code import export_c
 from nnc.storage.container import CODERS, Entry, File
 from nnc.storage.errors import StorageError
 from nnc.storage.tensors import Precision
@@ -22,7 +23,7 @@ from nnc.storage.tensors import Precision
 open = Archive
 
 __all__ = ["CODERS", "Archive", "Entry", "File", "Precision", "StorageError"]
-__all__ += ["describe", "dumps", "load", "loads", "open", "save"]
+__all__ += ["describe", "dumps", "export_c", "load", "loads", "open", "save"]
 
 
 def dumps(

@@ -37,7 +37,7 @@ def agree(reader, files):
 
 @pytest.mark.parametrize("options", [["-Os"], ["-O3", "-DNDEBUG"], ["-O2", "-fshort-enums"]])
 def test_it_compiles_without_a_warning(tmp_path, options):
-    for source in SOURCES.glob("*.c"):
+    for source in (SOURCES / "read_all.c", SOURCES / "mutate.c"):
         built(source, tmp_path / source.stem, *options)
     # Where a program uses one function of it, the others are left out without a word.
     source = tmp_path / "some.c"

@@ -12,7 +12,7 @@ import torch
 import nnc
 from nnc import cli
 
-COMMANDS = ((), ("pack",), ("unpack",), ("inspect",), ("qr",))
+COMMANDS = ((), ("pack",), ("unpack",), ("inspect",), ("qr",), ("export",))
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda words: " ".join(words) or "nnc")

@@ -15,7 +15,6 @@ from torch import Tensor, fx, nn
 from nnc.files import atomic_write
 from nnc.pruning.quantised import Quantised
 from nnc.storage import coding, container, context
-from nnc.storage.bits import width_of
 from nnc.storage.container import Entry, File
 from nnc.storage.tensors import Precision, bounds_of
 
@@ -262,7 +261,7 @@ def _work(entry: Entry) -> int:
     low, high = bounds_of(entry)
     rows, columns = container.matrix(entry.shape)
     rows = min(rows, container.rows_of_pieces(entry.shape))
-    bits = width_of(max(high, -low) - 1)
+    bits = (max(high, -low) - 1).bit_length()
     tree = 1 << min(bits, 6)
     most = 0
     for piece in entry.pieces:

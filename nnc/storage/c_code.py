@@ -205,7 +205,7 @@ class _Program:
         books = {weight: self.quantised.codebooks[weight] for weight in self.codes}
         small = Quantised(self.codes, books, self.rest)
         precision: Precision = "float16" if _fits_half(small) else "float32"
-        data = container.write(coding.to_entries(small, precision, progress=False), {})
+        data = container.write(coding.to_entries(small, precision), {})
         file = container.read(data, len(data) ** 2)
         places = {entry.name: str(at) for at, entry in enumerate(file.entries)}
         lines = []

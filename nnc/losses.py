@@ -2,7 +2,8 @@
 
 Classes stand on dimension 1, as torch's own ``cross_entropy`` has them (N × C, N × C × T,
 N × C × H × W), or on another one that is named: ``dim=-1`` for the tokens of a language model.
-Logits of less than 32 bits are computed with in float32.
+Logits of less than 32 bits are computed with in float32. Another shape or type, or a number out
+of range, is a ValueError.
 """
 
 from __future__ import annotations
@@ -33,9 +34,6 @@ def soft_targets(logits: Tensor, temperature: float, *, dim: int = 1) -> Tensor:
 
     Returns:
         Probabilities of the shape of ``logits``, summing to 1 over the classes, at least float32.
-
-    Raises:
-        ValueError: logits have another shape or type, or a number is out of range.
     """
     _check_logits("logits", logits, dim)
     _check("temperature", temperature, 0 < temperature < math.inf, "positive and finite")
@@ -94,10 +92,10 @@ def distillation_loss(
     _check("alpha", alpha, 0 <= alpha <= 1, "from 0 (labels alone) to 1 (teacher alone)")
     _check("alpha", alpha, alpha == 1 or labels is not None, "1 without labels; or give labels")
     _check("reduction", reduction, reduction in _REDUCTIONS, "mean, sum or none")
-    positions, classes = _positions(student_logits, dim), (student.shape[1],)
+    positions = student_logits.select(dim, 0).shape
     _check_beside("labels", labels, "integer", positions, student_logits)
     _check_beside("mask", mask, "bool", positions, student_logits)
-    _check_beside("weight", weight, "floating point", classes, student_logits)
+    _check_beside("weight", weight, "floating point", student.shape[1:2], student_logits)
     if student.dim() < student_logits.dim():
         labels, mask = (given if given is None else given.flatten() for given in (labels, mask))
     # Widened before they are compared: among uint8, -100 is 156.
@@ -144,11 +142,6 @@ def _classes_second(logits: Tensor, dim: int) -> Tensor:
 def _wide(logits: Tensor) -> Tensor:
     """Half precision and less has too few digits for sums over many classes."""
     return logits.float() if logits.element_size() < 4 else logits
-
-
-def _positions(logits: Tensor, dim: int) -> tuple[int, ...]:
-    dim %= logits.dim()
-    return (*logits.shape[:dim], *logits.shape[dim + 1 :])
 
 
 def _divergence(

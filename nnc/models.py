@@ -1,4 +1,7 @@
-"""The networks that the book compresses."""
+"""The networks that the book compresses.
+
+Images of another shape or of an integer type are a ValueError that says what to do.
+"""
 
 from __future__ import annotations
 
@@ -26,11 +29,7 @@ class LeNet300100(nn.Module):
         self.fc3 = nn.Linear(100, 10)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits, N × 10, of images, floating point, N × 1 × 28 × 28, pixels in [0, 1].
-
-        Raises:
-            ValueError: the images have another shape or an integer type.
-        """
+        """Logits, N × 10, of images, floating point, N × 1 × 28 × 28, pixels in [0, 1]."""
         _check_images(images, self.input_shape)
         hidden = torch.relu(self.fc1(images.flatten(1)))
         hidden = torch.relu(self.fc2(hidden))
@@ -54,11 +53,7 @@ class LeNet5Caffe(nn.Module):
         self.fc2 = nn.Linear(500, 10)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits, N × 10, of images, floating point, N × 1 × 28 × 28, pixels in [0, 1].
-
-        Raises:
-            ValueError: the images have another shape or an integer type.
-        """
+        """Logits, N × 10, of images, floating point, N × 1 × 28 × 28, pixels in [0, 1]."""
         _check_images(images, self.input_shape)
         features = nn.functional.max_pool2d(self.conv1(images), 2)
         features = nn.functional.max_pool2d(self.conv2(features), 2)
@@ -85,26 +80,12 @@ class MLP(nn.Module):
         self.dropout = dropout
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits, N × 10, of images, floating point, N × 1 × 28 × 28, pixels in [0, 1].
-
-        Raises:
-            ValueError: the images have another shape or an integer type.
-        """
+        """Logits, N × 10, of images, floating point, N × 1 × 28 × 28, pixels in [0, 1]."""
         _check_images(images, self.input_shape)
         values = images.flatten(1)
         for layer in self.layers[:-1]:
             values = nn.functional.dropout(torch.relu(layer(values)), self.dropout, self.training)
         return self.layers[-1](values)
-
-
-# Output channels of the 3 × 3 convolutions; "pool" halves height and width.
-_VGG11 = (64, "pool", 128, "pool", 256, 256, "pool", 512, 512, "pool", 512, 512, "pool")
-_VGG13 = (64, 64, "pool", 128, 128, "pool", 256, 256, "pool", 512, 512, "pool", 512, 512, "pool")
-_VGG16 = (
-    *(64, 64, "pool", 128, 128, "pool", 256, 256, 256, "pool"),
-    *(512, 512, 512, "pool", 512, 512, 512, "pool"),
-)
-_MINI_VGG = (32, "pool", 64, "pool", 128, "pool", 256, "pool", 512, "pool")
 
 
 class VGG(nn.Module):
@@ -127,16 +108,13 @@ class VGG(nn.Module):
 
     def __init__(self, configuration: Sequence[int | str]) -> None:
         super().__init__()
-        widths = [entry for entry in configuration if entry != "pool"]
-        if not all(isinstance(width, int) and width > 0 for width in widths):
+        pools = configuration.count("pool")
+        entries = (entry == "pool" or (type(entry) is int and entry > 0) for entry in configuration)
+        if pools != 5 or not all(entries):
             raise ValueError(
                 f"configuration is {tuple(configuration)}, every entry must be a number of "
-                'channels from 1 or "pool"'
-            )
-        if len(configuration) - len(widths) != 5:
-            raise ValueError(
-                f"configuration has {len(configuration) - len(widths)} pools, must have 5, which "
-                "bring 32 × 32 pixels down to one; add or remove some"
+                f'channels from 1 or "pool", of which there are {pools} and must be 5, to bring '
+                "32 × 32 pixels down to one"
             )
         layers: list[nn.Module] = []
         channels = 3
@@ -151,33 +129,30 @@ class VGG(nn.Module):
         self.classifier = nn.Linear(channels, 10)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits, N × 10, of images, floating point, N × 3 × 32 × 32, pixels in [0, 1].
-
-        Raises:
-            ValueError: the images have another shape or an integer type.
-        """
+        """Logits, N × 10, of images, floating point, N × 3 × 32 × 32, pixels in [0, 1]."""
         _check_images(images, self.input_shape)
         return self.classifier(self.features(2 * images - 1).flatten(1))
 
 
 def vgg11() -> VGG:
     """VGG-11 for 32 × 32 images: 8 convolutions, 9,231,114 parameters."""
-    return VGG(_VGG11)
+    return VGG((64, "pool", 128, "pool", 256, 256, "pool", *(512, 512, "pool") * 2))
 
 
 def vgg13() -> VGG:
     """VGG-13 for 32 × 32 images: 10 convolutions, 9,416,010 parameters."""
-    return VGG(_VGG13)
+    return VGG((64, 64, "pool", 128, 128, "pool", 256, 256, "pool", *(512, 512, "pool") * 2))
 
 
 def vgg16() -> VGG:
     """VGG-16 for 32 × 32 images: 13 convolutions, 14,728,266 parameters."""
-    return VGG(_VGG16)
+    tail = (256, 256, 256, "pool", *(512, 512, 512, "pool") * 2)
+    return VGG((64, 64, "pool", 128, 128, "pool", *tail))
 
 
 def mini_vgg() -> VGG:
     """MiniVGG, the student: 5 convolutions of 32 to 512 channels, 1,575,690 parameters."""
-    return VGG(_MINI_VGG)
+    return VGG((32, "pool", 64, "pool", 128, "pool", 256, "pool", 512, "pool"))
 
 
 def count_parameters(model: nn.Module) -> int:

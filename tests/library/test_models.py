@@ -95,9 +95,9 @@ def test_the_remedy_for_other_channels_works():
 @pytest.mark.parametrize(
     ("configuration", "message"),
     [
-        ((), "configuration has 0 pools, must have 5"),
-        ((8, "pool"), "configuration has 1 pools, must have 5, .*; add or remove some"),
-        ((8, *["pool"] * 6), "configuration has 6 pools"),
+        ((), '"pool", of which there are 0 and must be 5'),
+        ((8, "pool"), r"configuration is \(8, 'pool'\), .* there are 1 and must be 5, to bring"),
+        ((8, *["pool"] * 6), "there are 6 and must be 5"),
         ((8, "pol", *["pool"] * 5), r"configuration is \(8, 'pol', .*number of channels from 1 or"),
         ((0, *["pool"] * 5), r"configuration is \(0, "),
         ((8.0, *["pool"] * 5), r"configuration is \(8\.0, "),

@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 PY := $(BIN)/python
 STAMP := $(VENV)/installed
 SITE := _build/html
-BUILD := $(PY) -c "from jupyter_book.cli.main import main; main()" build . --all -W -n --keep-going -q
+BUILD := $(PY) scripts/build.py
 
 # A checkout that was copied or moved still imports its own packages.
 export PYTHONPATH := $(CURDIR):$(CURDIR)/book

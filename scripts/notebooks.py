@@ -126,6 +126,8 @@ def execute(path: Path, target: Path, at: str = "") -> str:
         kernel_name="python3",
         coalesce_streams=True,
         record_timing=False,
+        # A kernel warns that others could listen; it is this machine's own, and lives for seconds.
+        extra_arguments=["--IPKernelApp.log_level=ERROR"],
         resources={"metadata": {"path": str(path.parent)}},
     )
     try:

@@ -16,6 +16,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+import landing
 import nbformat
 import yaml
 from book_pages import VIEW, executed
@@ -66,7 +67,7 @@ def shown_in(notebook: Any) -> Iterator[tuple[str, str, str]]:
                 moving = f"interactive: {data.get('text/plain', '').partition('(')[0]}"
             html = data.get("text/html", "")
             for badge, words in CAPTION.findall(html):
-                kind = "film" if "data-film" in html else "table" if "<table>" in html else "figure"
+                kind = "film" if "data-film" in html else "table" if "<table" in html else "figure"
                 yield f"{moving or kind}, {badge}", unescape(words).strip(), heading
 
 
@@ -131,6 +132,8 @@ WRITERS: dict[str, Callable[[Path], str]] = {
     "recipes": recipes,
     "commit": commit,
     "downloads": downloads,
+    "first": landing.first,
+    "pictures": landing.pictures,
 }
 
 

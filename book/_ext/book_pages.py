@@ -5,6 +5,7 @@
 - A folded cell says what is in it, and stands below what it shows.
 - An interactive figure keeps its static picture until JavaScript has drawn it.
 - Every page says in its head what it is about.
+- Tables know the headings of their cells, so that they can stand as rows on a phone.
 - Lists of citations are read aloud as what they are.
 """
 
@@ -16,12 +17,15 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from bs4 import BeautifulSoup
 from docutils import nodes
 from records_role import RecordRole
 from sphinx.application import Sphinx
 from sphinx.transforms.post_transforms import SphinxPostTransform
 
 VIEW = "application/vnd.jupyter.widget-view+json"
+TABLE = re.compile(r'<table class="table">.*?</table>', re.DOTALL)
+ROLES = {"table": "table", "thead": "rowgroup", "tbody": "rowgroup", "tr": "row"}
 NO_SCRIPT = "<noscript><p>This figure is interactive and needs JavaScript.</p></noscript>"
 
 
@@ -146,11 +150,41 @@ def mend_citations(
         )
 
 
+def label_cells(match: re.Match[str]) -> str:
+    """A table whose cells carry their column's heading; the style sheet shows it on a phone.
+
+    Roles say what the parts are even where the style sheet makes blocks of them.
+    """
+    soup = BeautifulSoup(match[0], "html.parser")
+    table = soup.table
+    headings = [one.get_text(" ", strip=True) for one in table.select("thead th")]
+    table["class"] = ["table", "nnc-stack"]
+    for part in [table, *table.select("thead, tbody, tr")]:
+        part["role"] = ROLES[part.name]
+    for one in table.select("thead th"):
+        one["role"] = "columnheader"
+    for row in table.select("tbody tr"):
+        for heading, one in zip(headings, row.find_all("td"), strict=False):
+            one["role"] = "cell"
+            if heading:
+                one["data-label"] = heading
+    return str(soup)
+
+
+def stack_tables(
+    app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: nodes.document | None
+) -> None:
+    """Label the cells of every table of a page."""
+    if "body" in context:
+        context["body"] = TABLE.sub(label_cells, context["body"])
+
+
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register everything above with Sphinx."""
     app.connect("source-read", take_executed_copy)
     app.connect("html-page-context", describe)
     app.connect("html-page-context", mend_citations)
+    app.connect("html-page-context", stack_tables)
     app.add_post_transform(KeepStaticPicture)
     app.add_post_transform(NameFolds)
     app.add_post_transform(PutFoldsBelow)

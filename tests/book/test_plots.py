@@ -174,7 +174,7 @@ def test_a_picture_is_the_same_bytes_every_time_and_has_its_words():
         for _ in range(2)
     )
     assert one == other
-    assert 'alt="say &quot;x&quot;"' in one
+    assert 'aria-label="say &quot;x&quot;"' in one
     assert '<span class="badge-live">LIVE</span> A &lt; B' in one
 
 
@@ -186,9 +186,25 @@ def test_a_badge_is_one_of_three():
 def test_columns_of_numbers_stand_to_the_right():
     rows = [("a", "1.5 %", 3, "–"), ("b", "", "4,000", "word")]
     html = Table(["", "error", "bytes", "note"], rows, "Results <1>", "RECORDED")._repr_html_()
-    kinds = re.findall(r"<td(.*?)>", html)
+    kinds = re.findall(r'<td role="cell"( class="number")?', html)
     assert kinds == [' class="number"', ' class="number"', ""] * 2
-    assert 'role="region" tabindex="0" aria-label="Results &lt;1&gt;"' in html
+    assert 'aria-label="Results &lt;1&gt;"' in html
+
+
+def test_every_cell_knows_its_heading_and_the_first_column_names_the_row():
+    html = Table(["", "error, %", "bytes"], [("a", "1.5", 3)], "c", "LIVE")._repr_html_()
+    assert re.findall('data-label="(.*?)"', html) == ["error, %", "bytes"]
+    assert '<th scope="row" role="rowheader">a</th>' in html
+
+
+def test_a_picture_takes_every_colour_from_the_page_and_its_words_stay_words():
+    rows = [{"epoch": 1, "a": 0.5}, {"epoch": 2, "a": 0.7}]
+    html = Picture(plots.curves(rows, {"a": "a"}, "share"), "c", "LIVE", "a")._repr_html_()
+    drawing = html[html.index("<svg") : html.index("</svg>")]
+    assert re.findall("#[0-9a-f]{6}", drawing) == []
+    assert "var(--student)" in drawing
+    assert ">epoch</text>" in drawing
+    assert "<style" not in drawing
 
 
 def test_a_table_without_rows_keeps_its_headings():
@@ -295,7 +311,7 @@ def test_a_weight_of_zero_is_grey_and_filters_keep_their_places():
     weights = torch.zeros(3, 3, 2, 2)
     weights[1, 0, 0, 1] = -2.0  # red, top right, of the second filter
     picture = plots.filters(weights, columns=2).axes[0].images[0].get_array()
-    assert picture.shape == (5, 5, 3)
-    assert picture[0, 0].tolist() == [0.5, 0.5, 0.5]
-    assert picture[0, 4].tolist() == [0, 0.5, 0.5]
-    assert picture[4, 4].tolist() == [1, 1, 1]  # there is no fourth filter
+    assert picture.shape == (5, 5, 4)
+    assert picture[0, 0].tolist() == [0.5, 0.5, 0.5, 1]
+    assert picture[0, 4].tolist() == [0, 0.5, 0.5, 1]
+    assert picture[4, 4, 3] == 0  # there is no fourth filter

@@ -11,15 +11,26 @@ import numpy as np
 import torch
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
+from matplotlib.colorbar import Colorbar
 from matplotlib.colors import LinearSegmentedColormap, LogNorm
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import Bbox
 from torch import Tensor
 
 from nnc.priors import Mixture
-from nnc_book.plots.style import LIMITS, PALETTE, ROLES, colour, legend_above, new_figure, styled
+from nnc_book.plots.style import (
+    LIMITS,
+    PALETTE,
+    RAMP,
+    ROLES,
+    colour,
+    legend_above,
+    new_figure,
+    styled,
+)
 
 Limits = tuple[float, float]
 _BINS = 201
@@ -136,8 +147,9 @@ def joint(counts: np.ndarray, limits: Limits = LIMITS, means: Tensor | None = No
         extent=(*limits, *limits),
         norm=LogNorm(1, max(2, counts.max())),
         cmap=ramp,
-        interpolation="nearest",
+        interpolation="none",
         aspect="auto",
+        gid=RAMP,
     )
     axes.plot(limits, limits, color=colour("baseline"), lw=1.4, ls="dashed")
     for mean in [] if means is None else means.tolist():
@@ -148,11 +160,13 @@ def joint(counts: np.ndarray, limits: Limits = LIMITS, means: Tensor | None = No
     edges = np.linspace(*limits, len(counts) + 1)
     for margin, axis, along in ((top, 1, "vertical"), (side, 0, "horizontal")):
         totals = np.maximum(counts.sum(axis), 0.5)
-        margin.stairs(totals, edges, baseline=0.5, orientation=along, fill=True, color="#0a1a33")
+        margin.stairs(
+            totals, edges, baseline=0.5, orientation=along, fill=True, color=colour("weights")
+        )
         margin.axis("off")
     top.set(yscale="log", xlim=limits)
     side.set(xscale="log", ylim=limits)
-    figure.colorbar(image, ax=side, label="weights in a cell", fraction=0.35, pad=0.02)
+    _scale(figure, image, side, "weights in a cell", fraction=0.35, pad=0.02)
     return figure
 
 
@@ -241,11 +255,12 @@ def pixels(counts: Tensor | np.ndarray, label: str) -> Figure:
     figure, axes = new_figure(width=5.6, height=4.6)
     values = np.asarray(counts, dtype=np.float64).reshape(28, 28)
     ramp = LinearSegmentedColormap.from_list("pixels", ["#b9cfe0", colour("zero"), "#0a1a33"])
-    image = axes.imshow(np.ma.masked_equal(values, 0), cmap=ramp, vmin=0)
+    shown = np.ma.masked_equal(values, 0)
+    image = axes.imshow(shown, cmap=ramp, vmin=0, interpolation="none", gid=RAMP)
     axes.set(xticks=(), yticks=())
     axes.spines[:].set_visible(True)
     axes.grid(visible=False)
-    bar = figure.colorbar(image, ax=axes, label=label)
+    bar = _scale(figure, image, axes, label)
     bar.locator = MaxNLocator(5, integer=True)
     bar.update_ticks()
     return figure
@@ -263,14 +278,25 @@ def filters(weights: Tensor, columns: int = 8) -> Figure:
     rows = -(-count // columns)
     figure, axes = new_figure(width=7, height=7 * rows / columns)
     scaled = (0.5 + 0.5 * weights / weights.abs().max().clamp_min(1e-12)).permute(0, 2, 3, 1)
-    canvas = np.ones((rows * (height + 1) - 1, columns * (width + 1) - 1, 3))
-    for place, picture in enumerate(scaled.numpy()):
-        row, column = divmod(place, columns)
+    # Red, green, blue and how opaque: the page's ground shows between the filters.
+    canvas = np.zeros((rows * (height + 1) - 1, columns * (width + 1) - 1, 4))
+    for number, picture in enumerate(scaled.numpy()):
+        row, column = divmod(number, columns)
         top, left = row * (height + 1), column * (width + 1)
-        canvas[top : top + height, left : left + width] = picture
-    axes.imshow(canvas, interpolation="nearest")
+        place = (slice(top, top + height), slice(left, left + width))
+        canvas[*place, :3], canvas[*place, 3] = picture, 1
+    axes.imshow(canvas, interpolation="none")
     axes.axis("off")
     return figure
+
+
+def _scale(figure: Figure, image: AxesImage, axes: Axes, label: str, **place: Any) -> Colorbar:
+    """A scale beside an image, an image like it in the page."""
+    bar = figure.colorbar(image, ax=axes, label=label, **place)
+    if bar.solids is not None:
+        bar.solids.set_rasterized(True)
+    bar.ax.set_gid(RAMP)
+    return bar
 
 
 def _draw_density(axes: Axes, mixture: Mixture, limits: Limits) -> Tensor:
@@ -283,8 +309,10 @@ def _draw_density(axes: Axes, mixture: Mixture, limits: Limits) -> Tensor:
     for j in range(len(mixture.means)):
         role = _role(j)
         label = PALETTE[role]["label"] if j < 2 else None
-        axes.fill_between(x, parts[:, j], 1e-9, color=colour(role), alpha=0.22, lw=0)
-        axes.plot(x, parts[:, j], color=colour(role), lw=1.6, label=label)
+        above = parts[:, j] > 1e-5  # the axis begins at 1e-4
+        at, part = x[above], parts[above, j]
+        axes.fill_between(at, part, 1e-9, color=colour(role), alpha=0.22, lw=0)
+        axes.plot(at, part, color=colour(role), lw=1.6, label=label)
     if len(mixture.means) > 1:
         axes.plot(x, total, color=colour("weights"), label="mixture")
     axes.set(yscale="log", xlim=limits, ylim=(1e-4, 4 * max(float(total.max()), 1)))

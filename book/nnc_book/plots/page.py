@@ -5,12 +5,16 @@ from __future__ import annotations
 import base64
 import html
 import io
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+import matplotlib
 from matplotlib.figure import Figure
 from PIL import Image
+
+from nnc_book.plots.style import BOX_CSS, PALETTE, RAMP
 
 Badge = Literal["LIVE", "RECORDED", "DRAWN"]
 
@@ -23,7 +27,8 @@ _CSS = """<style>
 :where(.nnc-shown th,.nnc-shown td){border-bottom:1px solid #8886;text-align:left;
  vertical-align:top}
 .nnc-shown.nnc-shown :is(th,td){padding:.35em 1.2em .35em 0}
-:where(.nnc-shown) .number{text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}
+:where(.nnc-shown) .number{text-align:right;font-variant-numeric:tabular-nums}
+:where(.nnc-shown) td.number{white-space:nowrap}
 :where(.badge-live,.badge-recorded,.badge-drawn){padding:1px 7px;border-radius:5px;
  font-size:.8em;font-weight:600;color:#fff}
 :where(.badge-live){background:#0b6b4b}
@@ -51,6 +56,46 @@ def caption(text: str, badge: Badge) -> str:
         f'{_CSS}<figcaption><span class="badge-{badge.lower()}">{badge}</span> '
         f"{html.escape(text)}</figcaption>"
     )
+
+
+STILL_CSS = f"""
+.nnc-still svg{{display:block;width:100%;height:auto;user-select:text}}
+.nnc-still svg *{{stroke-linejoin:round;stroke-linecap:butt}}
+.nnc-still image{{image-rendering:pixelated}}
+.nnc-still :is(image.{RAMP},.{RAMP} image){{filter:var(--turn)}}
+"""
+
+
+def svg(figure: Figure, alt: str) -> str:
+    """A figure as an SVG element whose colours are the page's; the same figure is the same text.
+
+    Its words stay words: they can be found, selected and read at any size.
+
+    Args:
+        figure: drawn in the colours of the palette.
+        alt: what can be seen.
+    """
+    written = io.StringIO()
+    nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "nnc"}):
+        figure.savefig(written, format="svg", transparent=True, metadata=nothing)
+    text = written.getvalue()
+    box = re.findall(r'viewBox="[^"]*"', text)[0]
+    text = text[text.index("</defs>") + 7 :]  # before it stands a style for the whole page
+    used = set(re.findall(r"#([\w-]+)[\")]", text))
+    text = re.sub(
+        r' id="([^"]+)"',
+        lambda found: (
+            f' class="{RAMP}"' if found[1] == RAMP else found[0] if found[1] in used else ""
+        ),
+        text,
+    )
+    text = re.sub(r"font-family: [^;\"]*;? ?", "", text)  # the page's own
+    text = re.sub(r"(\.\d\d)\d+", r"\1", text)
+    for role, entry in PALETTE.items():
+        text = text.replace(entry["light"], f"var(--{role})")
+    text = re.sub(r"\s*\n\s*", "\n", text)
+    return f'<svg class="nnc-drawn" {box} role="img" aria-label="{html.escape(alt)}">{text}'
 
 
 def png(figure: Figure) -> str:
@@ -100,19 +145,33 @@ class Picture:
     alt: str
 
     def _repr_html_(self) -> str:
-        data = png(self.figure)
-        width, height = (int(inches * self.figure.dpi) for inches in self.figure.get_size_inches())
+        width = self.figure.get_size_inches()[0] * 96
         return (
-            f'<figure class="nnc-shown"><img alt="{html.escape(self.alt)}" width="{width}" '
-            f'height="{height}" style="width:100%;max-width:{int(width / 1.5)}px;height:auto;'
-            f'border-radius:6px" src="data:image/png;base64,{data}">'
-            f"{caption(self.caption, self.badge)}</figure>"
+            f'<figure class="nnc-shown"><style>{BOX_CSS}{STILL_CSS}</style>'
+            f'<div class="nnc-figure nnc-still" style="max-width:{width + 26:.0f}px">'
+            f"{svg(self.figure, self.alt)}</div>{caption(self.caption, self.badge)}</figure>"
         )
+
+
+# A table that has less room than its letters need stands as a stack of its rows.
+_LETTER = 0.53  # em, on average
+_SHORT = 10  # letters that are not broken into two lines
+_TABLE_CSS = """.nnc-table{container-type:inline-size;overflow-x:auto}
+@container (width < WIDTHem){.nnc-below-LETTERS{
+ thead{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)}
+ &,tbody,tr{display:block;width:100%}
+ tr{padding:.4em 0;border-bottom:1px solid #8886}
+ :is(th,td){display:grid;grid-template-columns:minmax(0,2fr) minmax(0,3fr);gap:.8em;
+  padding:.15em 0!important;border:0;text-align:left!important;white-space:normal!important;
+  overflow-wrap:anywhere}
+ tbody th{display:block}
+ [data-label]::before{content:attr(data-label);opacity:.8}
+}}"""
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table of results with a caption; it scrolls sideways where it does not fit.
+    """A table of results with a caption; where it is too wide its rows stand one below the other.
 
     Args:
         columns: headings.
@@ -127,22 +186,35 @@ class Table:
     badge: Badge
 
     def _repr_html_(self) -> str:
-        kinds = [_kind(column) for column in zip(*self.rows, strict=True)]
-        kinds = kinds or [""] * len(self.columns)
+        columns = list(zip(*self.rows, strict=True)) or [()] * len(self.columns)
+        kinds = [_kind(column) for column in columns]
         head = "".join(
-            f'<th scope="col"{kind}>{html.escape(name)}</th>'
+            f'<th scope="col" role="columnheader"{kind}>{html.escape(name)}</th>'
             for name, kind in zip(self.columns, kinds, strict=True)
         )
         body = "".join(
-            "<tr>"
-            + "".join(_cell(*one) for one in zip(row, kinds, range(len(row)), strict=True))
+            '<tr role="row">'
+            + "".join(
+                _cell(value, kind, place, name)
+                for place, (value, kind, name) in enumerate(
+                    zip(row, kinds, self.columns, strict=True)
+                )
+            )
             + "</tr>"
             for row in self.rows
         )
+        wanted = sum(
+            max(_narrowest(text, kind) for text in (name, *map(str, column))) + 3
+            for name, column, kind in zip(self.columns, columns, kinds, strict=True)
+        )
+        style = _TABLE_CSS.replace("WIDTH", f"{_LETTER * wanted:.0f}")
+        style = style.replace("LETTERS", str(wanted))
         return (
-            f'<figure class="nnc-shown"><div role="region" tabindex="0" '
-            f'aria-label="{html.escape(self.caption)}" style="overflow-x:auto">'
-            f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+            f'<figure class="nnc-shown"><style>{style}</style><div class="nnc-table">'
+            f'<table class="nnc-below-{wanted}" role="table" '
+            f'aria-label="{html.escape(self.caption)}">'
+            f'<thead role="rowgroup"><tr role="row">{head}</tr></thead>'
+            f'<tbody role="rowgroup">{body}</tbody></table></div>'
             f"{caption(self.caption, self.badge)}</figure>"
         )
 
@@ -154,6 +226,16 @@ def _kind(column: Sequence[object]) -> str:
     return ' class="number"' if cells and len(numbers) == len(cells) else ""
 
 
-def _cell(value: object, kind: str, place: int) -> str:
+def _narrowest(text: str, kind: str) -> int:
+    """The letters that a cell needs side by side: numbers are not broken, text at its spaces."""
+    if len(text) < _SHORT or (kind and text[:1] in "+-−≈<>0123456789"):
+        return len(text)
+    return max(_SHORT, *map(len, text.split()))
+
+
+def _cell(value: object, kind: str, place: int, name: str) -> str:
     text = html.escape(str(value))
-    return f"<td{kind}>{text}</td>" if place else f'<th scope="row"{kind}>{text}</th>'
+    label = f' data-label="{html.escape(name)}"' if name and place else ""
+    if place:
+        return f'<td role="cell"{kind}{label}>{text}</td>'
+    return f'<th scope="row" role="rowheader"{kind}>{text}</th>'

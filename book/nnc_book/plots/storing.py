@@ -65,7 +65,8 @@ def levels(matrix: np.ndarray) -> Figure:
         ("components", "positive", matrix > 0),
     ):
         row, column = chosen.nonzero()
-        axes.scatter(column, row, s=1.6, lw=0, marker="s", color=colour(role), label=label)
+        dots = axes.scatter(column, row, s=1.6, lw=0, marker="s", color=colour(role), label=label)
+        dots.set_rasterized(True)  # thousands of them
     axes.set(
         xlim=(edges[0], edges[-1]),
         ylim=(matrix.shape[0] - 0.5, -0.5),

@@ -13,7 +13,7 @@ from matplotlib.ticker import MaxNLocator, NullLocator
 from torch import Tensor
 
 from nnc_book.calibration import Reliability
-from nnc_book.plots.style import MARKERS, PALETTE, colour, legend_above, new_figure, styled
+from nnc_book.plots.style import MARKERS, PALETTE, RAMP, colour, legend_above, new_figure, styled
 
 _ROLES = ("baseline", "student", "teacher", "components", "zero")
 
@@ -49,7 +49,7 @@ def answers(image: Tensor, logits: Mapping[str, Tensor]) -> Figure:
     """
     figure = Figure(figsize=(7, 3.6), layout="constrained")
     left, right = figure.subplots(1, 2, width_ratios=(1, 1.6))
-    left.imshow(np.asarray(image), cmap="gray")
+    left.imshow(np.asarray(image), cmap="gray", interpolation="none")
     left.set_axis_off()
     height = 0.8 / len(logits)
     for n, (name, row) in enumerate(logits.items()):
@@ -76,7 +76,8 @@ def similarity(matrix: Tensor | np.ndarray, classes: Sequence[str], label: str) 
     np.fill_diagonal(values, np.nan)
     figure, axes = new_figure(width=7.4, height=7)
     ramp = LinearSegmentedColormap.from_list("alike", [colour("ground"), colour("teacher")])
-    axes.imshow(np.ma.masked_invalid(values), cmap=ramp, vmin=0)
+    shown = np.ma.masked_invalid(values)
+    axes.imshow(shown, cmap=ramp, vmin=0, interpolation="none", gid=RAMP)
     dark = 0.66 * np.nanmax(values)  # from where light digits stand out better than dark ones
     for (row, column), value in np.ndenumerate(values):
         if row != column:

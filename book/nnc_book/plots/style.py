@@ -20,6 +20,8 @@ LIMITS = (-1.0, 1.0)  # of weights, the same in every figure of soft weight-shar
 ROLES = ("student", "components", "zero", "teacher", "l2")
 MARKERS = "osD^v"
 
+RAMP = "nnc-ramp"  # the gid of an image whose colours go from pale to dark
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -35,6 +37,7 @@ _STYLE: dict[Any, Any] = {
     "figure.dpi": 160,
     "savefig.dpi": "figure",
     "font.size": 14,
+    "text.color": colour("weights"),
     "axes.facecolor": colour("ground"),
     "axes.edgecolor": colour("baseline"),
     "axes.labelcolor": colour("weights"),
@@ -100,8 +103,13 @@ def legend_above(axes: Axes, handles: Sequence[Any], labels: Sequence[str]) -> N
     )
 
 
+# What turns a ramp of colours from pale to dark into one from dark to pale, of the same hues.
+_TURN = {"light": "none", "dark": "invert(1) hue-rotate(180deg)"}
+
+
 def _variables(mode: str) -> str:
-    return ";".join(f"--{role}:{entry[mode]}" for role, entry in PALETTE.items())
+    values = {role: entry[mode] for role, entry in PALETTE.items()} | {"turn": _TURN[mode]}
+    return ";".join(f"--{name}:{value}" for name, value in values.items())
 
 
 # Readers choose light or dark in the book (data-theme), JupyterLab (data-jp-theme-light), VS Code
@@ -120,7 +128,8 @@ _SILENT = (
     "body:not([data-jp-theme-light]):not([data-vscode-theme-kind]) .nnc-figure"
 )
 
-FIGURE_CSS = f"""
+# What every figure stands in, drawn or moving: the colours of the page's theme, and a frame.
+BOX_CSS = f"""
 .nnc-figure{{{_variables("light")};color-scheme:light}}
 @media screen{{
 {_DARK}{{{_variables("dark")};color-scheme:dark}}
@@ -129,6 +138,9 @@ FIGURE_CSS = f"""
 .nnc-figure{{box-sizing:border-box;max-width:748px;margin:1em 0;padding:12px;
  border:1px solid var(--grid);border-radius:8px;color:var(--weights);background:var(--ground);
  font:15px/1.45 var(--pst-font-family-base,var(--jp-ui-font-family,system-ui,sans-serif))}}
+"""
+
+FIGURE_CSS = f"""{BOX_CSS}
 .nnc-figure [hidden]{{display:none!important}}
 .nnc-figure .bar{{display:flex;flex-wrap:wrap;gap:8px;align-items:center}}
 .nnc-figure button{{min-width:44px;min-height:44px;padding:0 14px;border:1px solid var(--baseline);

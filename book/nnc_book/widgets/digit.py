@@ -10,10 +10,12 @@ import torch
 import traitlets
 from matplotlib.figure import Figure
 from torch import Tensor
+from torch.nn import Module
 
 from nnc import storage
 from nnc.data import as_input
-from nnc.models import LeNet300100
+from nnc.models import LeNet5Caffe, LeNet300100
+from nnc.pruning import Quantised
 from nnc_book import plots
 from nnc_book.widgets.still import WithStill, script
 
@@ -74,15 +76,21 @@ class Drawn(WithStill):
         super().__init__(digits=pixels, labels=labels, **traits)
 
 
+def _network(stored: Quantised) -> Module:
+    """A stored LeNet of either kind; one has convolutions."""
+    kind = LeNet5Caffe if any(one.dim() == 4 for one in stored.codes.values()) else LeNet300100
+    return stored.load_into(kind())
+
+
 class Digit(Drawn):
-    """Networks of LeNet-300-100, decoded in the page from their files, answer a drawn digit.
+    """Networks of one kind of LeNet, decoded in the page from their files, answer a drawn digit.
 
     The drawing is cut out, scaled to 20 pixels and placed by its centre of mass in 28 × 28 pixels,
     as the digits of MNIST were. All of it is computed in the page; where a kernel runs, ``image``
     follows.
 
     Args:
-        files: name → the bytes of a ``.sws`` file of a LeNet-300-100; one or two.
+        files: name → the bytes of a ``.sws`` file of a LeNet-300-100 or LeNet-5; one or two, alike.
         digits: uint8, N × 28 × 28, to choose from; at least one.
         labels: N classes, 0 to 9.
         image: what the networks see, 784 pixels from 0 to 255; the first of the digits at first.
@@ -101,7 +109,7 @@ class Digit(Drawn):
     def __init__(
         self, files: Mapping[str, bytes], digits: Tensor, labels: list[int], **traits: Any
     ) -> None:
-        self._networks = [storage.loads(data).load_into(LeNet300100()) for data in files.values()]
+        self._networks = [_network(storage.loads(data)) for data in files.values()]
         encoded = [base64.b64encode(data).decode() for data in files.values()]
         super().__init__(digits, labels, names=list(files), files=encoded, **traits)
 

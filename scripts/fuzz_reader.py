@@ -1,11 +1,13 @@
 """Damage small .sws files and let the C reader read them, built with sanitizers.
 
-    python scripts/fuzz_reader.py [--files 1000000] [--sample 20000] [--seed N]
+    python scripts/fuzz_reader.py [--files N] [--sample N] [--seed N] [--libfuzzer SECONDS]
 
-``tests/library/c/mutate.c`` damages the files, puts their checksums right and reads each; a read or
-write out of bounds, a leak or undefined behaviour ends it with an error. Then a sample of damaged
-files, those and what ``fuzz_storage`` makes, is read by Python and by C, which must refuse and find
-the same. The tests use the same functions for a few seconds (tests/library/test_c_reader.py).
+``tests/library/c/mutate.c`` damages the files, a million of them unless told otherwise, puts their
+checksums right and reads each; a read or write out of bounds, a leak or undefined behaviour ends it
+with an error. Then a sample of damaged files, those and what ``fuzz_storage`` makes, is read by
+Python and by C, which must refuse and find the same. Last, where clang and its libFuzzer are
+installed, that looks for inputs which reach more of the reader. The tests use the same functions
+for a few seconds (tests/library/test_c_reader.py).
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ import fuzz_storage
 import torch
 
 from nnc.storage import StorageError, container, describe, loads
+from nnc.storage.bits import Reader
 
 ROOT = Path(__file__).parent.parent
 SOURCES = ROOT / "tests" / "library" / "c"
@@ -127,11 +130,27 @@ def compared(reader: Path, files: list[bytes]) -> list[str]:
     return [f"{why}: {file.hex()}" for file, found in pairs if (why := differs(file, found, most))]
 
 
+def searched(folder: Path, seconds: int) -> int:
+    """Let libFuzzer search; its exit status."""
+    flags = ["-std=c99", "-Wno-unused-function", "-DLIBFUZZER", *SANITIZED, "-fsanitize=fuzzer"]
+    target, seeds = folder / "fuzzer", folder / "seeds"
+    source = str(SOURCES / "mutate.c")
+    subprocess.run(["clang", *flags, f"-I{INCLUDE}", source, "-o", target], check=True)
+    seeds.mkdir()
+    for number, file in enumerate(bases()):
+        reader = Reader(file[4:], "it")
+        listed, bodies = bytes(reader.take(reader.varint())), bytes(reader.rest()[4:])
+        (seeds / str(number)).write_bytes(len(listed).to_bytes(2, "little") + listed + bodies)
+    options = [f"-max_total_time={seconds}", "-timeout=10", "-max_len=4096", "-print_final_stats=1"]
+    return subprocess.run([target, *options, seeds], check=False, cwd=folder).returncode
+
+
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--files", type=int, default=1_000_000, help="read by C (1,000,000)")
     parser.add_argument("--sample", type=int, default=20_000, help="read by both (20,000)")
     parser.add_argument("--seed", type=int, default=0, help="of the damage (0 unless given)")
+    parser.add_argument("--libfuzzer", type=int, default=0, help="seconds of it (0)")
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -144,9 +163,10 @@ def main(arguments: list[str] | None = None) -> int:
         mutators = [fuzz_storage.Mutator(f, stream) for f in bases() if describe(f).entries]
         files += [stream.choice(mutators)() for _ in range(options.sample // 2)]
         wrong = compared(reader, files)
+        failed = options.libfuzzer and searched(folder, options.libfuzzer)
     print(f"{len(files)} read by C and by Python, {len(wrong)} differ")
     print("\n".join(wrong[:10]), end="\n" if wrong else "")
-    return 1 if wrong else 0
+    return 1 if wrong or failed else 0
 
 
 if __name__ == "__main__":

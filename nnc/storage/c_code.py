@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from nnc.files import atomic_write
+from nnc.models import answer
 from nnc.pruning.quantised import Quantised
 from nnc.storage import coding, container, context
 from nnc.storage.container import Entry, File
@@ -55,7 +56,8 @@ def export_c(
     shape = tuple(getattr(model, "input_shape", ()) if input_shape is None else input_shape)
     if not shape:
         raise ValueError("input_shape is missing and the model has none; give one, as (1, 28, 28)")
-    program = _Program(quantised.load_into(copy.deepcopy(model)).eval(), shape, quantised)
+    plain = quantised.load_into(copy.deepcopy(model)).cpu().float().eval()
+    program = _Program(plain, shape, quantised)
     for file, text in program.files(name).items():
         atomic_write(Path(folder) / file, text.encode())
     for file in ("sws.h", "layers.h"):
@@ -73,7 +75,7 @@ class _Program:
         self.calls: list[tuple[str, str]] = []  # with {at} for the place of a tensor, and its name
         self.bias: tuple[str, Tensor] | None = None  # of the last layer, not added yet
         self.now, self.room = "input", {"a": 1, "b": 1}  # where values are; numbers in buffers
-        exported = torch.export.export(model, (torch.zeros(1, *shape),))
+        exported = _exported(model, torch.zeros(1, *shape))
         signature = exported.graph_signature
         self.names = {**signature.inputs_to_parameters, **signature.inputs_to_buffers}
         (self.before,) = (n for n in exported.graph.nodes if n.name in signature.user_inputs)
@@ -221,6 +223,15 @@ class _Program:
         }  # fmt: skip
         texts = {end: (_HERE / f"net{end}.in").read_text(encoding="utf-8") for end in (".c", ".h")}
         return {name + end: text.format(**about, **self.room) for end, text in texts.items()}
+
+
+def _exported(model: nn.Module, images: Tensor) -> Any:
+    answer(model, images)
+    try:
+        return torch.export.export(model, (images,))
+    except RuntimeError as error:
+        why = next(iter(str(error).splitlines()), "no reason given")
+        raise ValueError(f"model {type(model).__name__} cannot be traced ({why})") from None
 
 
 def _kind(node: Any) -> str:

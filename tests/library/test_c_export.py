@@ -153,6 +153,7 @@ def test_other_layers_are_refused_in_one_line(tmp_path, model, shape, message):
     [
         ({"name": "my-net"}, "name is 'my-net', must be one that C allows"),
         ({}, r"input_shape is missing and the model has none"),
+        ({"input_shape": (4,)}, r"images has shape \(1, 4\) .*cannot take"),
     ],
 )
 def test_other_arguments_are_refused(tmp_path, options, message):

@@ -5,7 +5,10 @@
    Half of the files have bytes of the directory changed, moved, put in or taken out, the others
    bytes of the bodies, or a byte more at the end of a piece. MOST is how many bytes a network may
    take. Prints how many were read and refused, by error, and the slowest in seconds; with KEPT all
-   damaged files are written there, in a row. A sanitizer ends the program where the reader errs. */
+   damaged files are written there, in a row. A sanitizer ends the program where the reader errs.
+
+   Compiled with -DLIBFUZZER it is a target of libFuzzer instead, whose inputs are the length of a
+   directory in two bytes, the directory, and the bodies; scripts/fuzz_reader.py says how. */
 
 #include <time.h>
 
@@ -169,6 +172,26 @@ static blob damaged(void) {
     return sealed(parts, parts + 1);
 }
 
+#ifdef LIBFUZZER
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+    static text parts[2];
+    blob file;
+    if (size < 2 || size > ROOM) return 0;
+    parts[0].size = sws_least(size - 2, (size_t)sws_little(data, 2));
+    parts[1].size = size - 2 - parts[0].size;
+    memcpy(parts[0].bytes, data + 2, parts[0].size);
+    memcpy(parts[1].bytes, data + 2 + parts[0].size, parts[1].size);
+    mend(parts, parts + 1);
+    file = sealed(parts, parts + 1);
+    tell(file, 1 << 14, NULL);
+    free(file.data);
+    return 0;
+}
+
+#else
+
 int main(int count, char **arguments) {
     unsigned long counts[SWS_NOT_CODED + 2] = {0}, files, k;
     double slowest = 0;
@@ -205,3 +228,5 @@ int main(int count, char **arguments) {
     printf("%.3f seconds at most\n", slowest);
     return 0;
 }
+
+#endif

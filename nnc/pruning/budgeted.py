@@ -9,21 +9,21 @@ from typing import Any
 
 from torch import nn
 
-from nnc.pruning.quantised import Quantised
-from nnc.pruning.shared_values import SharedValues
+from nnc.pruning.quantised import Quantised, entropy
+from nnc.pruning.shared_values import Phase, SharedValues
 from nnc.weights import check_settable, plain_parameters, plain_state, prunable_weights
 
-# Shares of the steps: the first checks say what error this learning rate makes by itself; then
-# codes are free; then weights at zero stay there, because what has drifted behind them would come
-# back all at once; then all codes stay.
-_WARM, _FREE, _SETTLING = 0.05, 0.6, 0.9
+# Shares of the steps: first the price stays as it is, then codes are free, which tries many sets of
+# weights; then weights at zero stay there, which picks the best of them; then all codes stay.
+_WARM, _FREE, _SETTLING = 0.1, 0.4, 0.9
 _CHECKS = 100  # how often the price of a bit is adjusted
-_FIRST_PRICE = 0.1  # in units of the mean energy of a weight
-_PACE = 0.15  # how far the price's logarithm may move from check to check while codes are free
-_SLOWER = 0.25  # and how much slower afterwards
-# A weight that may not return must not leave because it wavers about its threshold.
-_EASED = 0.5  # factor on the price when codes are free no longer
-_KEPT = ("dense_error", "price", "taken", "error", "_unpriced")
+# In units of the mean energy of a weight. High from the start: a network that is small at once
+# and grows generalises better than one that was large.
+_FIRST_PRICE = 2.0
+_PACE = 0.15  # how far the price's logarithm may move from check to check
+_SLOWER = 0.3  # and how much slower while codes are free, where the error follows late
+_AVERAGED = 0.02  # share of the steps over which weights are averaged
+_KEPT = ("dense_error", "price", "taken", "error", "size")
 
 
 class BudgetedSharing(nn.Module):
@@ -31,7 +31,9 @@ class BudgetedSharing(nn.Module):
 
     Weights stand at a few shared values from the first step on (:class:`SharedValues`), and each
     bit has a price. The price is a Lagrange multiplier: it rises while the network has room to
-    spare and falls when it has not. For the last tenth of the steps codes stay, and values settle.
+    spare and falls when it has not. What is measured, and kept, is the average of the network's
+    last steps, so that the noise of a high learning rate does not eat up the budget. For the last
+    tenth of the steps codes stay, and values settle.
 
     It is a module without parameters, whose ``state_dict`` keeps all that a resumed run needs.
 
@@ -68,10 +70,11 @@ class BudgetedSharing(nn.Module):
         self._model = (model,)  # in a tuple: its parameters are not ours
         self.steps, self.held_out, self.lose, self.bytes = steps, held_out, lose, bytes
         self.dense_error = self._error()
-        self._values = SharedValues(parameters)  # type: ignore[arg-type]
+        buffers = [buffer for buffer in model.buffers() if buffer.is_floating_point()]
+        self._values = SharedValues(parameters, buffers, _AVERAGED * steps)  # type: ignore[arg-type]
         self.price = _FIRST_PRICE * self._values.energy()
         self.taken = 0
-        self.error = self._unpriced = self.dense_error
+        self.error, self.size = self.dense_error, math.nan
         self._best: dict[str, Any] | None = None
 
     @property
@@ -79,42 +82,46 @@ class BudgetedSharing(nn.Module):
         """The network that is made small."""
         return self._model[0]
 
+    @property
+    def phase(self) -> Phase:
+        """What codes may do at this step."""
+        done = self.taken / self.steps
+        return Phase.FREE if done < _FREE else Phase.LEAVING if done < _SETTLING else Phase.FIXED
+
     def step(self) -> None:
         """Say that the optimiser has taken a step; call it before gradients are set to zero."""
         self.taken += 1
-        free, fixed = self.taken < _FREE * self.steps, self.taken >= _SETTLING * self.steps
-        if self.taken == math.ceil(_FREE * self.steps):
-            self.price *= _EASED
-        self._values.step(self.price, fixed=fixed, returning=free)
+        self._values.step(self.price, self.phase)
         if self.taken % max(1, self.steps // _CHECKS) == 0 or self.taken == self.steps:
-            self._check(free)
+            self._check()
+            self._adjust()
 
-    def _check(self, free: bool) -> None:
-        """Measure, remember the network if it is the best so far, and adjust the price."""
-        self.error, size = self._error(), self._values.expected_bytes()
-        self._remember(size)
+    def _check(self) -> None:
+        """Measure the averaged network, and remember it if it is the best so far."""
+        with self._values.averaged(self.price, self.phase) as (codes, books):
+            self.error = self._error()
+            self.size = sum(entropy(codes[k]) / 8 + 2 * len(books[k]) - 2 for k in codes)
+            # Of networks within a budget of bytes the last: its values have settled longest.
+            rank = (max(self._excess(), 0.0), self.size if self.bytes is None else 0.0)
+            if self._best is None or rank <= self._best["rank"]:
+                network = Quantised.beside(plain_state(self.model), codes, books)
+                found = {"error": self.error, "bytes": self.size, "network": network}
+                self._best = found | {"rank": rank}
+
+    def _adjust(self) -> None:
+        """Raise the price where there is room, lower it where there is none."""
         if self.bytes is not None:
-            step = 3 * math.log(size / (0.97 * self.bytes))  # to end a little below
-        elif self.taken < _WARM * self.steps:
-            self._unpriced, step = max(self._unpriced, self.error), 0.0
+            step = 3 * math.log(self.size / (0.97 * self.bytes))  # to end a little below
         else:
-            start, lose = self._unpriced if free else self.dense_error, float(self.lose or 0)
-            step = (start + lose - self.error) / lose
-        pace = _PACE if free else _PACE * _SLOWER
-        if math.isfinite(step):
+            step = -self._excess() / float(self.lose or 1)
+        pace = _PACE * _SLOWER if self.phase is Phase.FREE else _PACE
+        if math.isfinite(step) and self.taken >= _WARM * self.steps:
             self.price *= math.exp(pace * max(-1.0, min(1.0, step)))
 
-    def _remember(self, size: float) -> None:
-        # Of networks within a budget of bytes the last: its values have settled longest.
-        rank = (max(self._excess(size), 0.0), size if self.bytes is None else 0.0)
-        if self._best is None or rank <= self._best["rank"]:
-            network = Quantised.beside(plain_state(self.model), *self._values.codes())
-            self._best = {"rank": rank, "error": self.error, "bytes": size, "network": network}
-
-    def _excess(self, size: float) -> float:
+    def _excess(self) -> float:
         """By how much the budget is missed, in its unit."""
         if self.bytes is not None:
-            return size - self.bytes
+            return self.size - self.bytes
         return self.error - self.dense_error - self.lose  # type: ignore[operator]
 
     def _error(self) -> float:
@@ -131,7 +138,7 @@ class BudgetedSharing(nn.Module):
         Warns in one line where the budget was missed, with what was reached.
         """
         if self._best is None:
-            self._remember(self._values.expected_bytes())
+            self._check()
         best: dict[str, Any] = self._best  # type: ignore[assignment]
         if best["rank"][0] > 0:
             wanted = f"{self.bytes} bytes" if self.bytes else f"a loss of {self.lose:g}"
@@ -144,12 +151,8 @@ class BudgetedSharing(nn.Module):
         return best["network"]
 
     def measure(self) -> dict[str, float]:
-        """What is going on: ``price``, ``expected_bytes``, and ``error`` at the last check."""
-        return {
-            "price": self.price,
-            "expected_bytes": self._values.expected_bytes(),
-            "error": self.error,
-        }
+        """At the last check: the ``price`` of a bit, ``expected_bytes``, and the ``error``."""
+        return {"price": self.price, "expected_bytes": self.size, "error": self.error}
 
     def get_extra_state(self) -> dict[str, Any]:
         """What ``state_dict`` keeps."""

@@ -15,13 +15,14 @@ from nnc.weights import check_settable, plain_parameters, plain_state, prunable_
 
 # Shares of the steps: first the price stays as it is, then codes are free, which tries many sets of
 # weights; then weights at zero stay there, which picks the best of them; then all codes stay.
-_WARM, _FREE, _SETTLING = 0.1, 0.4, 0.9
+_WARM, _FREE, _SETTLING = 0.05, 0.4, 0.95
 _CHECKS = 100  # how often the price of a bit is adjusted
 # In units of the mean energy of a weight. High from the start: a network that is small at once
 # and grows generalises better than one that was large.
 _FIRST_PRICE = 2.0
-_PACE = 0.15  # how far the price's logarithm may move from check to check
-_SLOWER = 0.3  # and how much slower while codes are free, where the error follows late
+_PACE = 0.1  # how far the price's logarithm may move from check to check
+_SLOWER = 0.5  # and how much slower while codes are free, where the error follows late
+_HASTE = 4.0  # how much faster it may fall where the budget is missed by far
 _AVERAGED = 0.02  # share of the steps over which weights are averaged
 _KEPT = ("dense_error", "price", "taken", "error", "size")
 
@@ -33,7 +34,7 @@ class BudgetedSharing(nn.Module):
     bit has a price. The price is a Lagrange multiplier: it rises while the network has room to
     spare and falls when it has not. What is measured, and kept, is the average of the network's
     last steps, so that the noise of a high learning rate does not eat up the budget. For the last
-    tenth of the steps codes stay, and values settle.
+    twentieth of the steps codes stay, and values settle.
 
     It is a module without parameters, whose ``state_dict`` keeps all that a resumed run needs.
 
@@ -116,7 +117,7 @@ class BudgetedSharing(nn.Module):
             step = -self._excess() / float(self.lose or 1)
         pace = _PACE * _SLOWER if self.phase is Phase.FREE else _PACE
         if math.isfinite(step) and self.taken >= _WARM * self.steps:
-            self.price *= math.exp(pace * max(-1.0, min(1.0, step)))
+            self.price *= math.exp(pace * max(-_HASTE, min(1.0, step)))
 
     def _excess(self) -> float:
         """By how much the budget is missed, in its unit."""

@@ -24,6 +24,7 @@ from nnc.pruning import (
     fold_batch_norm,
     fold_empty_units,
     freeze,
+    sort_units,
     unfreeze,
 )
 from nnc.training import History, evaluate, fit
@@ -176,16 +177,17 @@ def finish(
 
 
 def store_and_score(job: Job, lesson: Lesson, trained: Quantised, path: Path) -> dict[str, float]:
-    """Fold, write the network, read it back and score what was read.
+    """Fold, sort units, write the network, read it back and score what was read.
 
     Returns:
         ``<kind>_accuracy``, ``sparsity``, ``file_bytes``, ``compression_ratio``, ``levels``.
     """
     s = job.settings
     plain = fold_batch_norm(trained.load_into(job.build()))
-    plain = fold_empty_units(plain, as_input(lesson["validation"].images[:64]))
+    few = as_input(lesson["validation"].images[:64])
+    plain = fold_empty_units(plain, few)
     final = Quantised.from_state_dict(plain.state_dict(), trained.codes)
-    final = code_rest(final, s["rest_levels"])
+    final = sort_units(code_rest(final, s["rest_levels"]), job.build(), few)
     storage.save(final, path, precision=s["precision"])
     stored = storage.load(path).load_into(job.build())
     file_bytes = path.stat().st_size

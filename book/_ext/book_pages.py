@@ -4,7 +4,8 @@
 - ``{record}`` writes a number of a recorded run into a page without a kernel.
 - A folded cell says what is in it, and stands below what it shows.
 - An interactive figure keeps its static picture until JavaScript has drawn it.
-- Every page says in its head what it is about.
+- Every page says in its head what it is about, and has a picture for where it is linked.
+- What figures say about themselves is found by the page's search.
 - Tables know the headings of their cells, so that they can stand as rows on a phone.
 - Lists of citations are read aloud as what they are.
 """
@@ -13,7 +14,7 @@ from __future__ import annotations
 
 import os
 import re
-from html import escape
+from html import escape, unescape
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from sphinx.application import Sphinx
 from sphinx.transforms.post_transforms import SphinxPostTransform
 
 VIEW = "application/vnd.jupyter.widget-view+json"
+WORD = re.compile(r"[^\W\d_]{3,}")
 TABLE = re.compile(r'<table class="table">.*?</table>', re.DOTALL)
 ROLES = {"table": "table", "thead": "rowgroup", "tbody": "rowgroup", "tr": "row"}
 NO_SCRIPT = "<noscript><p>This figure is interactive and needs JavaScript.</p></noscript>"
@@ -111,25 +113,42 @@ class PutFoldsBelow(SphinxPostTransform):
                 cell.children.reverse()
 
 
-def describe(
-    app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: nodes.document | None
-) -> None:
-    """Add the first paragraph of a page to its head, for search engines and link previews."""
-    if doctree is None or 'name="description"' in context.get("metatags", ""):
-        return
+def described(doctree: nodes.document) -> str:
+    """The first paragraph of a page that says something, shortened."""
     words = ""
     for paragraph in doctree.findall(nodes.paragraph):
         words = re.sub(r"\s+", " ", paragraph.astext()).strip()
         if len(words) > 40:
             break
-    if len(words) > 160:
-        words = words[:157].rsplit(" ", 1)[0] + " …"
+    return words if len(words) <= 160 else words[:157].rsplit(" ", 1)[0] + " …"
+
+
+def describe(
+    app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: nodes.document | None
+) -> None:
+    """Say in a page's head what it is about, for search engines and link previews."""
+    if doctree is None:
+        return
+    import social  # reads this module
+
+    tags = context.get("metatags", "")
+    own = re.search(r'<meta content="([^"]*)"[^>]* name="description"', tags)
+    words = unescape(own[1]) if own else described(doctree)
     title = re.sub(r"<[^>]+>", "", context.get("title", ""))
-    context["metatags"] = context.get("metatags", "") + (
-        f'\n<meta name="description" content="{escape(words)}" />'
+    folder = Path(app.outdir, "_static", "social")
+    folder.mkdir(parents=True, exist_ok=True)
+    name = f"{page.rpartition('/')[2]}.png"
+    figure = social.figure_of(Path(app.srcdir), page)
+    (folder / name).write_bytes(
+        social.picture(unescape(title), words, app.config.html_title, figure)
+    )
+    if not own:
+        tags += f'\n<meta name="description" content="{escape(words)}" />'
+    context["metatags"] = tags + (
         f'\n<meta property="og:title" content="{escape(title)}" />'
         f'\n<meta property="og:description" content="{escape(words)}" />'
-        f'\n<meta property="og:image" content="{escape(home(app))}_static/result.png" />'
+        f'\n<meta property="og:image" content="{escape(home(app))}_static/social/{name}" />'
+        f'\n<meta property="og:image:alt" content="{escape(title)}: {escape(words)}" />'
         '\n<meta name="twitter:card" content="summary_large_image" />'
     )
 
@@ -148,6 +167,18 @@ def mend_citations(
         context["body"] = context["body"].replace(
             '<div role="list" class="citation-list">', '<div class="citation-list">'
         )
+
+
+def index_alternatives(app: Sphinx, doctree: nodes.document) -> None:
+    """Let the search find a page by what its figures' alternative texts say."""
+    words: set[str] = set()
+    for image in doctree.findall(nodes.image):
+        words.update(WORD.findall(image.get("alt", "").lower()))
+    for one in doctree.findall(nodes.raw):
+        for text in re.findall(r'aria-label="([^"]*)"', one.astext()):
+            words.update(WORD.findall(unescape(text).lower()))
+    if words:
+        doctree.append(nodes.meta("", name="keywords", content=", ".join(sorted(words))))
 
 
 def label_cells(match: re.Match[str]) -> str:
@@ -182,6 +213,7 @@ def stack_tables(
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register everything above with Sphinx."""
     app.connect("source-read", take_executed_copy)
+    app.connect("doctree-read", index_alternatives)
     app.connect("html-page-context", describe)
     app.connect("html-page-context", mend_citations)
     app.connect("html-page-context", stack_tables)

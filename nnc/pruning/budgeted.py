@@ -20,9 +20,11 @@ _CHECKS = 100  # how often the price of a bit is adjusted
 # In units of the mean energy of a weight. High from the start: a network that is small at once
 # and grows generalises better than one that was large.
 _FIRST_PRICE = 2.0
-_PACE = 0.1  # how far the price's logarithm may move from check to check
-_SLOWER = 0.5  # and how much slower while codes are free, where the error follows late
-_HASTE = 4.0  # how much faster it may fall where the budget is missed by far
+_PACE = 0.15  # how far the price's logarithm may move from check to check
+_SLOWER = 0.3  # and how much slower while codes are free, where the error follows late
+# How much faster it falls where the budget is missed by more than so many times. What lies below
+# may be the noise of codes that come and go, and ends with it.
+_HASTE, _FAR = 4.0, 5.0
 _AVERAGED = 0.02  # share of the steps over which weights are averaged
 _KEPT = ("dense_error", "price", "taken", "error", "size")
 
@@ -116,8 +118,9 @@ class BudgetedSharing(nn.Module):
         else:
             step = -self._excess() / float(self.lose or 1)
         pace = _PACE * _SLOWER if self.phase is Phase.FREE else _PACE
+        fall = _HASTE if step < -_FAR else 1.0
         if math.isfinite(step) and self.taken >= _WARM * self.steps:
-            self.price *= math.exp(pace * max(-_HASTE, min(1.0, step)))
+            self.price *= math.exp(pace * max(-fall, min(1.0, step)))
 
     def _excess(self) -> float:
         """By how much the budget is missed, in its unit."""

@@ -7,8 +7,8 @@ with. Without names it takes every chapter of _toc.yml.
 
 Every chapter begins with the same cell, which installs the book where it is not (Colab): the
 release of pyproject.toml, or else what the repository of _config.yml holds at its branch, or at
-the commit that ``--at`` names. And a cell that is folded in the page is folded in Jupyter and Colab
-too.
+the commit that ``--at`` or ``NNC_AT`` in the environment names. And a cell that is folded in the
+page is folded in Jupyter and Colab too.
 
 What differs from run to run without meaning anything is left out: times of execution, the
 interpreter's version, random widget ids, memory addresses. So a second run changes nothing,
@@ -85,7 +85,7 @@ def setup_cell(at: str = "") -> str:
     return SETUP.format(
         release=f"{project['name']}=={project['version']}",
         address=found["url"],
-        at=at or found["branch"],
+        at=at or os.environ.get("NNC_AT") or found["branch"],
     )
 
 

@@ -94,7 +94,7 @@ def svg(figure: Figure, alt: str) -> str:
     text = re.sub(r"(\.\d\d)\d+", r"\1", text)
     for role, entry in PALETTE.items():
         text = text.replace(entry["light"], f"var(--{role})")
-    text = re.sub(r"\s*\n\s*", " ", text)  # one line in a stored notebook
+    text = re.sub(r"\s*\n\s*", " ", text).strip()  # one line in a stored notebook
     return f'<svg class="nnc-drawn" {box} role="img" aria-label="{html.escape(alt)}">{text}'
 
 

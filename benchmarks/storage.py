@@ -78,7 +78,7 @@ def plain(levels: dict[str, np.ndarray]) -> dict[str, float]:
         flat = matrix.reshape(len(matrix), -1)
         bounds = (min(0, int(flat.min())), max(0, int(flat.max())))
         for name, coder in CODERS.items():
-            sums[name] += coder.size(flat, bounds)
+            sums[name] += len(coder.encode(flat, bounds))
         width = np.int8 if bounds[1] - bounds[0] < 128 else np.int32
         text = flat.astype(width).tobytes()
         sums["zlib"] += len(zlib.compress(text, 9))

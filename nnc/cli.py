@@ -25,9 +25,8 @@ class Parser(argparse.ArgumentParser):
 def run(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> int:
     """Parse arguments and call their ``command``; what goes wrong is one line of text.
 
-    Returns:
-        The exit status: 0, 1 where a check found something, 2 for bad arguments or data,
-        130 after Ctrl-C.
+    Gives the exit status: 0, 1 where a check found something, 2 for bad arguments or data, 130
+    after Ctrl-C.
     """
     options = parser.parse_args(arguments)
     command: Callable[[argparse.Namespace], int] = options.command

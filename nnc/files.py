@@ -19,18 +19,11 @@ UNREADABLE = (
 
 
 def atomic_write(path: Path | str, data: bytes | Iterable[bytes]) -> None:
-    """Write ``data`` under ``path``: all of it, or nothing at all.
+    """Write the contents ``data``, or pieces of them, under ``path``: all, or nothing at all.
 
     The bytes go to a temporary name in the same folder, are synced to the disk and then renamed,
-    which replaces an older file in one step. Missing folders are made.
-
-    Args:
-        path: the final name.
-        data: the whole contents, or pieces of them.
-
-    Raises:
-        OSError: the folder cannot be written or the disk is full, in one line that names the
-            path; what was under it before is unchanged.
+    which replaces an older file in one step. Missing folders are made. Where the folder cannot be
+    written or the disk is full, an OSError of one line names the path.
     """
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
@@ -45,19 +38,7 @@ def atomic_write(path: Path | str, data: bytes | Iterable[bytes]) -> None:
         with contextlib.suppress(OSError):
             temporary.unlink()
         if isinstance(error, OSError):
-            raise OSError(
-                f"cannot write {path}: {error.strerror or error}; nothing was changed, free some "
-                "space or choose a folder that can be written"
-            ) from None
+            remedy = "free some space or choose a folder that can be written"
+            told = f"cannot write {path}: {error.strerror or error}; nothing was changed"
+            raise OSError(f"{told}, {remedy}") from None
         raise
-    _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the rename itself durable; not every system lets a folder be opened."""
-    with contextlib.suppress(OSError):
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)

@@ -16,6 +16,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from nnc.hints import check, said
+from nnc.weights import wide
+
 Reduction = Literal["mean", "sum", "none"]
 _REDUCTIONS = ("mean", "sum", "none")
 
@@ -23,21 +26,21 @@ _REDUCTIONS = ("mean", "sum", "none")
 def soft_targets(logits: Tensor, temperature: float, *, dim: int = 1) -> Tensor:
     """Class probabilities at a temperature: ``softmax(logits / T)`` over the classes.
 
-    T = 1 is the usual softmax; a larger T brings the small probabilities up, towards a uniform
-    distribution. Source: Hinton, Vinyals and Dean, "Distilling the knowledge in a neural network"
-    (2015), equation 1.
+    They have the shape of ``logits`` and are at least float32. T = 1 is the usual softmax; a larger
+    T brings the small probabilities up, towards a uniform distribution. Source: Hinton, Vinyals
+    and Dean, "Distilling the knowledge in a neural network" (2015), equation 1.
 
     Args:
         logits: floating point, of two or more dimensions, classes on dimension ``dim``.
         temperature: T, positive and finite.
         dim: the dimension of the classes.
 
-    Returns:
-        Probabilities of the shape of ``logits``, summing to 1 over the classes, at least float32.
+    Raises:
+        ValueError: logits have another shape or type, or a number is out of range.
     """
     _check_logits("logits", logits, dim)
-    _check("temperature", temperature, 0 < temperature < math.inf, "positive and finite")
-    return functional.softmax(_wide(logits) / temperature, dim=dim)
+    check("temperature", temperature, 0 < temperature < math.inf, "positive and finite")
+    return functional.softmax(wide(logits) / temperature, dim=dim)
 
 
 def distillation_loss(
@@ -88,19 +91,19 @@ def distillation_loss(
             beyond the classes are found on the processor alone: to look would make a GPU wait.
     """
     student, *taught = _checked(student_logits, teacher_logits, dim)
-    _check("temperature", temperature, 0 < temperature < math.inf, "positive and finite")
-    _check("alpha", alpha, 0 <= alpha <= 1, "from 0 (labels alone) to 1 (teacher alone)")
-    _check("alpha", alpha, alpha == 1 or labels is not None, "1 without labels; or give labels")
-    _check("reduction", reduction, reduction in _REDUCTIONS, "mean, sum or none")
-    positions = student_logits.select(dim, 0).shape
+    check("temperature", temperature, 0 < temperature < math.inf, "positive and finite")
+    check("alpha", alpha, 0 <= alpha <= 1, "from 0 (labels alone) to 1 (teacher alone)")
+    check("alpha", alpha, alpha == 1 or labels is not None, "1 without labels; or give labels")
+    check("reduction", reduction, reduction in _REDUCTIONS, "mean, sum or none")
+    *positions, classes = student_logits.movedim(dim, -1).shape
     _check_beside("labels", labels, "integer", positions, student_logits)
     _check_beside("mask", mask, "bool", positions, student_logits)
-    _check_beside("weight", weight, "floating point", student.shape[1:2], student_logits)
+    _check_beside("weight", weight, "floating point", [classes], student_logits)
     if student.dim() < student_logits.dim():
         labels, mask = (given if given is None else given.flatten() for given in (labels, mask))
     # Widened before they are compared: among uint8, -100 is 156.
     labels = labels if labels is None else labels.long()
-    counted = _counted(labels, mask, student.shape[1], ignore_index)
+    counted = _counted(labels, mask, classes, ignore_index)
     if counted is not None:
         student = student.masked_fill(~counted.unsqueeze(1), 0)
     terms = []
@@ -120,11 +123,12 @@ def _checked(student: Tensor, teachers: Tensor | Sequence[Tensor], dim: int) -> 
     _check_logits("student_logits", student, dim)
     yield _classes_second(student, dim)
     teachers = (teachers,) if isinstance(teachers, Tensor) else tuple(teachers)
-    _check("teacher_logits", teachers, len(teachers) > 0, "the logits of at least one teacher")
+    check("teacher_logits", teachers, len(teachers) > 0, "the logits of at least one teacher")
     for teacher in teachers:
         _check_logits("teacher_logits", teacher, dim)
-        same = teacher.shape == student.shape and teacher.numel() > 0
-        _check("teacher_logits", teacher, same, "of the same shape, not empty", student)
+        if teacher.shape != student.shape or not teacher.numel():
+            allowed = f"of the same shape, not empty, beside logits that are {said(student)}"
+            check("teacher_logits", teacher, False, allowed)
         yield _classes_second(teacher.detach(), dim)
 
 
@@ -133,15 +137,10 @@ def _classes_second(logits: Tensor, dim: int) -> Tensor:
 
     So a position's classes stay neighbours in memory, where moving them would spread them.
     """
-    logits, dim = _wide(logits), dim % logits.dim()
+    logits, dim = wide(logits), dim % logits.dim()
     if dim == 1:
         return logits
     return logits.flatten(0, -2) if dim == logits.dim() - 1 else logits.movedim(dim, 1)
-
-
-def _wide(logits: Tensor) -> Tensor:
-    """Half precision and less has too few digits for sums over many classes."""
-    return logits.float() if logits.element_size() < 4 else logits
 
 
 def _divergence(
@@ -166,17 +165,14 @@ def _labels_term(
     student: Tensor, labels: Tensor, counted: Tensor | None, weight: Tensor | None, way: Reduction
 ) -> Tensor:
     """``CE(student, labels)``, the mean weighted by the classes' weights."""
-    if counted is None and weight is None:
-        return functional.cross_entropy(student, labels, reduction=way)
-    sizes = torch.ones_like(labels, dtype=student.dtype)
+    weight = None if weight is None else weight.to(student)
     if counted is not None:
-        labels, sizes = labels.where(counted, 0), sizes * counted
-    if weight is not None:
-        sizes = sizes * weight.to(student)[labels]
-    values = sizes * functional.cross_entropy(student, labels, reduction="none")
-    if way == "none":
-        return values
-    return values.sum() / (_size((), sizes, student.dtype) if way == "mean" else 1)
+        labels = labels.where(counted, -100)  # which torch leaves out
+    if way != "mean" or (counted is None and weight is None):
+        return functional.cross_entropy(student, labels, weight, reduction=way)
+    summed = functional.cross_entropy(student, labels, weight, reduction="sum")
+    sizes = labels >= 0 if weight is None else weight[labels.clamp(min=0)] * (labels >= 0)
+    return summed / _size((), sizes, student.dtype)
 
 
 def _size(positions: Sequence[int], sizes: Tensor | None, dtype: torch.dtype) -> Tensor | int:
@@ -202,7 +198,7 @@ def _counted(
     if look:
         for end in (int(end) for end in labels.where(counted, 0).aminmax()):
             allowed = f"from 0 to {classes - 1}, or ignore_index, {ignore_index}"
-            _check("one of labels", end, 0 <= end < classes, allowed)
+            check("one of labels", end, 0 <= end < classes, allowed)
     return counted
 
 
@@ -213,32 +209,21 @@ def _may_look(tensor: Tensor) -> bool:
 
 def _check_logits(name: str, logits: Tensor, dim: int) -> None:
     fits = isinstance(logits, Tensor) and logits.is_floating_point() and logits.dim() >= 2
-    _check(name, logits, fits, "floating point, of two or more dimensions, images × classes")
-    fits = -logits.dim() <= dim < logits.dim() and logits.shape[dim] > 0
-    _check("dim", dim, fits, "the dimension of the classes, one or more,", logits)
+    check(name, logits, fits, "floating point, of two or more dimensions, images × classes")
+    if not (-logits.dim() <= dim < logits.dim() and logits.shape[dim] > 0):
+        check("dim", dim, False, f"that of the classes, one or more, of {said(logits)}")
 
 
 def _check_beside(
-    name: str, given: Tensor | None, sort: str, shape: tuple[int, ...], logits: Tensor
+    name: str, given: Tensor | None, sort: str, shape: list[int], logits: Tensor
 ) -> None:
     if given is None:
         return
-    fits = isinstance(given, Tensor) and given.shape == shape and given.device == logits.device
-    if fits:
+    here = isinstance(given, Tensor) and given.device == logits.device
+    if here and list(given.shape) == shape:
         whole = "bool" if given.dtype == torch.bool else "integer"
-        fits = sort == ("floating point" if given.is_floating_point() else whole)
-    if not fits:  # written only then: a compiler takes no text with a shape in it
-        hint = " (class numbers, not one-hot vectors)" if name == "labels" else ""
-        _check(name, given, fits, f"of {sort} type and of shape {tuple(shape)}{hint}", logits)
-
-
-def _check(name: str, value: object, fits: bool, allowed: str, beside: object = None) -> None:
-    if not fits:
-        value, beside = (
-            f"{given.dtype} of shape {tuple(given.shape)} on {given.device}"
-            if isinstance(given, Tensor)
-            else given
-            for given in (value, beside)
-        )
-        place = f" beside logits that are {beside}" if beside else ""
-        raise ValueError(f"{name} is {value}, must be {allowed}{place}")
+        if sort == ("floating point" if given.is_floating_point() else whole):
+            return
+    hint = " (class numbers, not one-hot vectors)" if name == "labels" else ""
+    allowed = f"of {sort} type and of shape {tuple(shape)}{hint}"
+    check(name, given, False, f"{allowed} beside logits that are {said(logits)}")

@@ -5,22 +5,38 @@ Images of another shape or of an integer type are a ValueError that says what to
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 
+from nnc.hints import check
 
-class LeNet300100(nn.Module):
+
+class _OfImages(nn.Module):
+    """A network that takes images of one shape, channels × height × width, to ten logits."""
+
+    input_shape = (1, 28, 28)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits, N × 10, of N images of ``input_shape``, floating point, pixels in [0, 1].
+
+        Images of another shape or an integer type are a ValueError.
+        """
+        _check_images(images, self.input_shape)
+        return self.logits(images)
+
+    def logits(self, images: Tensor) -> Tensor:
+        raise NotImplementedError
+
+
+class LeNet300100(_OfImages):
     """LeNet-300-100: two fully connected hidden layers, 266,610 parameters.
 
     784 → 300 → 100 → 10 with ReLU between. Source: LeCun, Bottou, Bengio and Haffner,
     "Gradient-based learning applied to document recognition" (1998), section III.
     """
-
-    input_shape = (1, 28, 28)
 
     def __init__(self) -> None:
         super().__init__()
@@ -28,22 +44,18 @@ class LeNet300100(nn.Module):
         self.fc2 = nn.Linear(300, 100)
         self.fc3 = nn.Linear(100, 10)
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Logits, N × 10, of images, floating point, N × 1 × 28 × 28, pixels in [0, 1]."""
-        _check_images(images, self.input_shape)
+    def logits(self, images: Tensor) -> Tensor:
         hidden = torch.relu(self.fc1(images.flatten(1)))
         hidden = torch.relu(self.fc2(hidden))
         return self.fc3(hidden)
 
 
-class LeNet5Caffe(nn.Module):
+class LeNet5Caffe(_OfImages):
     """LeNet-5 as shipped with Caffe: two convolutions, two linear layers, 431,080 parameters.
 
     Convolutions 1 → 20 → 50 with 5 × 5 kernels, each followed by 2 × 2 maximum pooling, then
     800 → 500 → 10 with ReLU between. Source: Jia et al., "Caffe" (2014), the MNIST example.
     """
-
-    input_shape = (1, 28, 28)
 
     def __init__(self) -> None:
         super().__init__()
@@ -52,15 +64,13 @@ class LeNet5Caffe(nn.Module):
         self.fc1 = nn.Linear(800, 500)
         self.fc2 = nn.Linear(500, 10)
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Logits, N × 10, of images, floating point, N × 1 × 28 × 28, pixels in [0, 1]."""
-        _check_images(images, self.input_shape)
+    def logits(self, images: Tensor) -> Tensor:
         features = nn.functional.max_pool2d(self.conv1(images), 2)
         features = nn.functional.max_pool2d(self.conv2(features), 2)
         return self.fc2(torch.relu(self.fc1(features.flatten(1))))
 
 
-class MLP(nn.Module):
+class MLP(_OfImages):
     """Fully connected layers with ReLU between, from 28 × 28 pixels to 10 classes.
 
     With 1200 and 1200 hidden units and dropout it is the teacher, with 800 and 800 the student of
@@ -71,24 +81,20 @@ class MLP(nn.Module):
         dropout: probability with which a hidden unit is left out in training.
     """
 
-    input_shape = (1, 28, 28)
-
     def __init__(self, *hidden: int, dropout: float = 0.0) -> None:
         super().__init__()
         sizes = (784, *hidden, 10)
         self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(sizes))
         self.dropout = dropout
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Logits, N × 10, of images, floating point, N × 1 × 28 × 28, pixels in [0, 1]."""
-        _check_images(images, self.input_shape)
+    def logits(self, images: Tensor) -> Tensor:
         values = images.flatten(1)
         for layer in self.layers[:-1]:
             values = nn.functional.dropout(torch.relu(layer(values)), self.dropout, self.training)
         return self.layers[-1](values)
 
 
-class VGG(nn.Module):
+class VGG(_OfImages):
     """A VGG network for 32 × 32 images: convolutions with batch norm, pools, one linear layer.
 
     Every convolution has 3 × 3 kernels, padding 1 and a bias, and is followed by batch
@@ -98,10 +104,7 @@ class VGG(nn.Module):
 
     Args:
         configuration: output channels of the convolutions in order, ``"pool"`` for each of the
-            five pools.
-
-    Raises:
-        ValueError: an entry is another, or there are not five pools.
+            five pools; any other is a ValueError.
     """
 
     input_shape = (3, 32, 32)
@@ -128,9 +131,7 @@ class VGG(nn.Module):
         self.features = nn.Sequential(*layers)
         self.classifier = nn.Linear(channels, 10)
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Logits, N × 10, of images, floating point, N × 3 × 32 × 32, pixels in [0, 1]."""
-        _check_images(images, self.input_shape)
+    def logits(self, images: Tensor) -> Tensor:
         return self.classifier(self.features(2 * images - 1).flatten(1))
 
 
@@ -160,28 +161,8 @@ def count_parameters(model: nn.Module) -> int:
     return sum(parameter.numel() for parameter in model.parameters())
 
 
-def count_operations(model: nn.Module) -> int:
-    """Multiplications that one image takes in convolutions and matrix products.
-
-    Args:
-        model: a network with an ``input_shape``, channels × height × width.
-    """
-    from torch.utils.flop_counter import FlopCounterMode
-
-    # A copy, because a pass in training mode would change the statistics of batch norm.
-    probe = copy.deepcopy(model).cpu().eval()
-    image = torch.zeros(1, *model.input_shape)  # type: ignore[misc]
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        probe(image)
-    return counter.get_total_flops() // 2  # a multiplication and an addition each
-
-
 def answer(model: nn.Module, images: Tensor) -> Tensor:
-    """``model(images)``.
-
-    Raises:
-        ValueError: the model cannot take images of this shape or type.
-    """
+    """``model(images)``; a ValueError where it cannot take images of this shape or type."""
     try:
         return model(images)
     except RuntimeError as error:
@@ -200,13 +181,10 @@ def _check_images(images: Tensor, expected: tuple[int, ...]) -> None:
     if shape[1:] != expected:
         wanted = " × ".join(["N", *map(str, expected)])
         remedy = "reshape or resize the images first"
-        if len(shape) == 4 and shape[1] == 1 < expected[0]:
-            remedy = f"images.expand(-1, {expected[0]}, -1, -1) repeats a grey channel"
-        elif len(shape) == 4 and shape[1] == 3 > expected[0]:
+        if len(shape) == 4 and (shape[1], expected[0]) == (1, 3):
+            remedy = "images.expand(-1, 3, -1, -1) repeats a grey channel"
+        elif len(shape) == 4 and (shape[1], expected[0]) == (3, 1):
             remedy = "images.mean(1, keepdim=True) makes colours grey"
         raise ValueError(f"images has shape {shape}, expected {wanted}; {remedy}")
-    if not images.is_floating_point():
-        raise ValueError(
-            f"images has type {images.dtype}, expected floating point; "
-            "convert pixels with nnc.data.as_input(images)"
-        )
+    allowed = "floating point; convert pixels with nnc.data.as_input(images)"
+    check("images", images, images.is_floating_point(), allowed)

@@ -18,14 +18,15 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize, prune
 from torch.nn.utils.weight_norm import WeightNorm
 
+from nnc.hints import check
+
 _COMPILED = "_orig_mod."  # what torch.compile puts before the names of what it wraps
 _LEFT = {"_orig", "_mask", "_g", "_v"}  # endings of what masks and the older weight_norm keep
 
 
 def unwrapped(model: nn.Module) -> nn.Module:
     """The network inside ``DataParallel``, ``DistributedDataParallel`` and ``torch.compile``."""
-    if not isinstance(model, nn.Module):
-        raise ValueError(f"model is a {type(model).__name__}, must be a torch.nn.Module")
+    check("model", model, isinstance(model, nn.Module), "a torch.nn.Module")
     while True:
         if isinstance(model, nn.DataParallel | nn.parallel.DistributedDataParallel):
             model = model.module
@@ -57,17 +58,11 @@ def prunable_weights(model: nn.Module) -> dict[str, Tensor]:
         # By its class: torch.compile cannot follow nn.parameter.is_lazy.
         if isinstance(weight, nn.UninitializedParameter) or weight.is_meta:
             raise ValueError(f"model has {name} without values; run it once, or load its weights")
-    weights = {
-        name: weight
-        for name, weight in found.items()
-        if weight.dim() >= 2 and weight.is_floating_point() and weight.numel()
-    }
+    dense = {name: weight for name, weight in found.items() if weight.dim() >= 2 and weight.numel()}
+    weights = {name: weight for name, weight in dense.items() if weight.is_floating_point()}
     if not weights:
-        raise ValueError(
-            f"model {type(model).__name__} has no weights to prune: a prunable weight is a "
-            "parameter with at least two dimensions; pass a model with a linear or "
-            "convolutional layer"
-        )
+        needed = "a parameter with at least two dimensions, as of a linear or convolutional layer"
+        raise ValueError(f"model {type(model).__name__} has no weights to prune, needs {needed}")
     return weights
 
 
@@ -159,14 +154,11 @@ def _check_ties(model: nn.Module, found: Mapping[str, _Made]) -> None:
     uses = Counter(id(p) for module in model.modules() for p in module._parameters.values())
     for name, made in found.items():
         tied = [m.weight for m in found.values() if m.behind is made.behind]
-        alike = len(tied) == uses[id(made.behind)] and all(
-            torch.equal(made.weight, t) for t in tied
-        )
+        alike = all(torch.equal(made.weight, t) for t in tied)
+        alike &= len(tied) == uses[id(made.behind)]
         if made.behind is not None and not alike:
-            raise ValueError(
-                f"model has the weight {name}, masked or parametrised here and tied to another "
-                "place; give each place a tensor of its own"
-            )
+            told = "masked or parametrised here and tied to another place"
+            raise ValueError(f"model has the weight {name}, {told}; give each a tensor of its own")
 
 
 def plain_parameters(model: nn.Module) -> dict[str, Tensor]:
@@ -176,11 +168,7 @@ def plain_parameters(model: nn.Module) -> dict[str, Tensor]:
     for path, module in _modules(unwrapped(model)):
         computed = {name: made.weight for name, made in _computed(module).items()}
         hidden = {name + ending for name in computed for ending in _LEFT}
-        own = {
-            name: parameter
-            for name, parameter in module.named_parameters(recurse=False)
-            if name not in hidden
-        }
+        own = {n: p for n, p in module.named_parameters(recurse=False) if n not in hidden}
         for name, weight in (own | computed).items():
             if id(weight) not in seen:
                 seen.add(id(weight))
@@ -192,10 +180,8 @@ def check_settable(parameters: Mapping[str, Tensor], purpose: str) -> None:
     """Refuse what is computed from other tensors, so that nothing can be written into it."""
     for name, weight in parameters.items():
         if not isinstance(weight, nn.Parameter):
-            raise ValueError(
-                f"model has the masked or parametrised weight {name}, which cannot {purpose}; "
-                "call nnc.make_plain(model) before sharing"
-            )
+            told = f"model has the masked or parametrised weight {name}, which cannot {purpose}"
+            raise ValueError(f"{told}; call nnc.make_plain(model) before sharing")
 
 
 def wide(tensor: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""What the book does with networks of the VGG family: count their layers, rescale their weights."""
+"""What the book asks of its networks: their layers, their multiplications, weights of one scale."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import copy
 
 import torch
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from nnc.pruning.folding import normalised_layers
 
@@ -19,6 +20,20 @@ def count_layers(model: nn.Module) -> int:
     """
     kinds = (nn.Conv2d, nn.BatchNorm2d, nn.ReLU, nn.MaxPool2d, nn.Linear)
     return sum(isinstance(module, kinds) for module in model.modules())
+
+
+def count_operations(model: nn.Module) -> int:
+    """Multiplications that one image takes in convolutions and matrix products.
+
+    Args:
+        model: a network with an ``input_shape``, channels × height × width.
+    """
+    # A copy, because a pass in training mode would change the statistics of batch norm.
+    probe = copy.deepcopy(model).cpu().eval()
+    image = torch.zeros(1, *model.input_shape)  # type: ignore[misc]
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        probe(image)
+    return counter.get_total_flops() // 2  # a multiplication and an addition each
 
 
 @torch.no_grad()

@@ -19,7 +19,7 @@ from tqdm.auto import tqdm
 from nnc.data import Split, random_crop, random_flip
 from nnc.files import atomic_write
 from nnc.training import predict
-from nnc.training.streams import stream
+from nnc.training.loop import stream
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from nnc.hints import check
+
 
 def random_crop(images: Tensor, padding: int, generator: torch.Generator) -> Tensor:
     """Pad by reflection and cut a window of the old size out, at a place drawn for each image.
@@ -21,9 +23,9 @@ def random_crop(images: Tensor, padding: int, generator: torch.Generator) -> Ten
         generator: draws N vertical offsets, then N horizontal ones, from 0 to twice the padding.
     """
     _check(images, "padding", padding)
-    height, width = images.shape[-2:]
-    rows = _reflected(height, padding)[_positions(len(images), height, padding, generator)]
-    columns = _reflected(width, padding)[_positions(len(images), width, padding, generator)]
+    sides = images.shape[-2:]
+    drawn = [_positions(len(images), side, padding, generator) for side in sides]
+    rows, columns = (_reflected(s, padding)[p] for s, p in zip(sides, drawn, strict=True))
     return _pick(images, rows, columns)
 
 
@@ -37,9 +39,7 @@ def random_shift(images: Tensor, pixels: int, generator: torch.Generator) -> Ten
             at ``pixels`` an image stays where it is, below it moves down or right.
     """
     _check(images, "pixels", pixels)
-    height, width = images.shape[-2:]
-    rows = _positions(len(images), height, pixels, generator)
-    columns = _positions(len(images), width, pixels, generator)
+    rows, columns = (_positions(len(images), s, pixels, generator) for s in images.shape[-2:])
     return _pick(functional.pad(images, (pixels,) * 4), rows, columns)
 
 
@@ -60,17 +60,12 @@ def random_flip(images: Tensor, generator: torch.Generator) -> Tensor:
 def _check(images: Tensor, name: str, value: int) -> None:
     _check_batch(images)
     side = min(images.shape[-2:])
-    if not isinstance(value, int) or not 0 <= value < side:
-        raise ValueError(
-            f"{name} is {value}, must be a whole number from 0 to {side - 1}, below the image side"
-        )
+    fits = isinstance(value, int) and 0 <= value < side
+    check(name, value, fits, f"a whole number from 0 to {side - 1}, below the image side")
 
 
 def _check_batch(images: Tensor) -> None:
-    if images.dim() != 4:
-        raise ValueError(
-            f"images has shape {tuple(images.shape)}, must be images × channels × height × width"
-        )
+    check("images", images, images.dim() == 4, "images × channels × height × width")
 
 
 def _reflected(side: int, padding: int) -> Tensor:
@@ -87,9 +82,6 @@ def _positions(count: int, side: int, padding: int, generator: torch.Generator) 
 
 def _pick(images: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
     """``images[n, c, rows[n, h], columns[n, w]]``, which indexing in two dimensions does slowly."""
-    count, channels, _, width = images.shape
-    height_out, width_out = rows.shape[1], columns.shape[1]
-    index = (rows[:, :, None] * width + columns[:, None, :]).flatten(1).to(images.device)
-    index = index.unsqueeze(1).expand(-1, channels, -1)
-    picked = images.flatten(2).gather(2, index)
-    return picked.view(count, channels, height_out, width_out)
+    index = rows[:, None, :, None] * images.shape[3] + columns[:, None, None, :]
+    index = index.to(images.device).expand(-1, images.shape[1], -1, -1)
+    return images.flatten(2).gather(2, index.flatten(2)).view(index.shape)

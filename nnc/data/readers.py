@@ -14,7 +14,6 @@ import math
 import re
 import struct
 import warnings
-import zipfile
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -31,16 +30,7 @@ from nnc.files import atomic_write
 
 Labelled = tuple[Tensor, Tensor]
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]
-
-
-def read_npz(path: Path) -> Labelled:
-    """Pixels and labels of a NumPy archive: ``images``, uint8, N × H × W, and ``labels``, uint8."""
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            pixels, labels = arrays["images"], arrays["labels"]
-    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error) as error:
-        raise _damaged(path, error) from None
-    return torch.from_numpy(pixels).unsqueeze(1), torch.from_numpy(labels).long()
+_UNREADABLE = (OSError, EOFError, ValueError, zlib.error)  # what damaged files raise
 
 
 def plain_or_zipped(path: Path) -> Path | None:
@@ -70,16 +60,15 @@ def _read_idx_file(path: Path, dimensions: int) -> tuple[Tensor, Path]:
     try:
         data = found.read_bytes()
         data = gzip.decompress(data) if found.suffix == ".gz" else data
-    except (OSError, EOFError, zlib.error) as error:
+    except _UNREADABLE as error:
         raise _damaged(found, error) from None
     start = 4 + 4 * dimensions
     if len(data) < start or data[:4] != bytes((0, 0, 8, dimensions)):
         raise _damaged(found, f"starts with {data[:4].hex(' ')}, not 00 00 08 0{dimensions}")
     shape = struct.unpack(f">{dimensions}I", data[4:start])
     if len(data) != start + math.prod(shape) or 0 in shape:
-        raise _damaged(
-            found, f"{len(data)} bytes, its header says {start} + {' × '.join(map(str, shape))}"
-        )
+        told = " × ".join(map(str, shape))
+        raise _damaged(found, f"{len(data)} bytes, its header says {start} + {told}")
     return torch.from_numpy(np.frombuffer(data, np.uint8)[start:].reshape(shape).copy()), found
 
 
@@ -97,9 +86,8 @@ def read_cifar10(folder: Path) -> tuple[tuple[str, ...], Labelled, Labelled]:
     for file, md5 in (*CIFAR10.train_list, *CIFAR10.test_list, meta):
         if not check_integrity(folder / file, md5):
             raise _damaged(folder / file, "its MD5 sum is not that of the original")
-    with warnings.catch_warnings():
-        # NumPy 2.4 finds the way in which these old pickles call it deprecated.
-        warnings.simplefilter("ignore", np.exceptions.VisibleDeprecationWarning)
+    # NumPy 2.4 finds the way in which these old pickles call it deprecated.
+    with warnings.catch_warnings(action="ignore", category=np.exceptions.VisibleDeprecationWarning):
         train, test = (CIFAR10(folder.parent, train=part) for part in (True, False))
     return tuple(train.classes), _channels_first(train), _channels_first(test)
 
@@ -120,12 +108,9 @@ def read_folder(
     is given and can be written, and not decoded again until a file is another.
     """
     classes, test_classes = (_names(folder / part) for part in ("train", "test"))
-    if classes != test_classes:
-        odd = sorted(set(classes) ^ set(test_classes))
-        raise ValueError(
-            f"{folder} must have the same classes in train and test; only in one of them: "
-            f"{', '.join(odd)}"
-        )
+    if odd := sorted(set(classes) ^ set(test_classes)):
+        lack = f"only in one of them: {', '.join(odd)}"
+        raise ValueError(f"{folder} must have the same classes in train and test; {lack}")
     train, test = (_list_images(folder / part, classes) for part in ("train", "test"))
     paths = [path for path, _ in train + test]
     pixels = _decode(paths, progress) if kept is None else _decode_once(paths, kept, progress)
@@ -144,21 +129,16 @@ def _names(folder: Path) -> tuple[str, ...]:
 
 def _list_images(folder: Path, classes: tuple[str, ...]) -> list[tuple[Path, int]]:
     """Every file of every class, with its label."""
-    rows = []
-    for label, name in enumerate(classes):
-        files = sorted(_visible(folder / name), key=_natural)
-        if not files:
-            raise ValueError(f"{folder / name} has no images, needs at least one")
-        rows += [(path, label) for path in files]
-    return rows
+    files = [sorted(_visible(folder / name), key=_natural) for name in classes]
+    if [] in files:
+        raise ValueError(f"{folder / classes[files.index([])]} has no images, needs at least one")
+    return [(path, label) for label, paths in enumerate(files) for path in paths]
 
 
 def _visible(folder: Path) -> list[Path]:
     if not folder.is_dir():
-        raise ValueError(
-            f"{folder} is not a folder; a folder of images by class needs train/<class>/* and "
-            "test/<class>/*"
-        )
+        layout = "images by class are train/<class>/* and test/<class>/*"
+        raise ValueError(f"{folder} is not a folder, which it needs to be: {layout}")
     return [path for path in folder.iterdir() if not path.name.startswith(".")]
 
 
@@ -192,20 +172,14 @@ def _marks(files: str, pixels: Tensor) -> dict[str, str]:
 def _decode(paths: list[Path], progress: bool) -> Tensor:
     """All images, of the size and mode of the first."""
     images: list[Pixels] = []
-    # Pillow releases the interpreter while it decodes, so threads are enough.
-    pool = ThreadPoolExecutor()
+    bar = tqdm(paths, "decoding", unit="image", leave=False, delay=1, disable=not progress)
+    pool = ThreadPoolExecutor()  # Pillow releases the interpreter while it decodes
     try:
-        bar = tqdm(
-            pool.map(_pixels, paths), desc="decoding", total=len(paths), unit="image",
-            leave=False, delay=1, disable=not progress,
-        )  # fmt: skip
-        for path, pixels in zip(paths, bar, strict=True):
+        for path, pixels in zip(bar, pool.map(_pixels, paths), strict=True):
             images.append(pixels)
             if pixels.shape != images[0].shape:
-                raise ValueError(
-                    f"{path} is {_size(pixels)}, {paths[0]} is {_size(images[0])}; bring all "
-                    "images to one size, and to RGB or grey"
-                )
+                sizes = f"{path} is {_size(pixels)}, {paths[0]} is {_size(images[0])}"
+                raise ValueError(f"{sizes}; bring all images to one size, and to RGB or grey")
     finally:
         pool.shutdown(cancel_futures=True)
     return torch.from_numpy(np.stack(images)).contiguous()
@@ -223,10 +197,7 @@ def _pixels(path: Path) -> Pixels:
     try:
         with Image.open(path) as image:
             mode, pixels = image.mode, np.asarray(image)
-    except (
-        *(OSError, EOFError, ValueError, SyntaxError, struct.error, zlib.error),
-        Image.DecompressionBombError,
-    ) as error:
+    except (*_UNREADABLE, SyntaxError, struct.error, Image.DecompressionBombError) as error:
         raise _damaged(path, error) from None
     if mode not in ("L", "RGB"):
         raise ValueError(f"{path} has Pillow's mode {mode}, must be grey (L) or RGB; convert it")

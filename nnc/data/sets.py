@@ -10,14 +10,15 @@ import struct
 import tempfile
 from dataclasses import dataclass
 from functools import cached_property
-from importlib.resources import as_file, files
+from importlib.resources import files
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from nnc.data import readers
-from nnc.hints import did_you_mean
+from nnc.hints import check, did_you_mean
 
 NAMES = ("mnist-5k", "mnist", "fashion-mnist", "cifar10", "cifar10-jpeg")
 
@@ -31,21 +32,12 @@ _IDX_CLASSES = {
 }
 _TORCHVISION = {"mnist": "MNIST", "fashion-mnist": "FashionMNIST", "cifar10": "CIFAR10"}
 # Where torchvision puts a data set below the folder it is given, and which files it needs there.
-_FOLDERS = {
-    "mnist": "MNIST/raw",
-    "fashion-mnist": "FashionMNIST/raw",
-    "cifar10": "cifar-10-batches-py",
-    "cifar10-jpeg": "cifar10-jpeg",
-}
-_IDX_FILES = tuple(
-    f"{part}-{kind}-ubyte" for part in ("train", "t10k") for kind in ("images-idx3", "labels-idx1")
-)
-_FILES = {
-    "mnist": _IDX_FILES,
-    "fashion-mnist": _IDX_FILES,
-    "cifar10": (*(f"data_batch_{i}" for i in range(1, 6)), "test_batch", "batches.meta"),
-    "cifar10-jpeg": ("train", "test"),
-}
+_FOLDERS = {"mnist": "MNIST/raw", "fashion-mnist": "FashionMNIST/raw"}
+_FOLDERS |= {"cifar10": "cifar-10-batches-py", "cifar10-jpeg": "cifar10-jpeg"}
+_KINDS = ("images-idx3-ubyte", "labels-idx1-ubyte")
+_IDX_FILES = tuple(f"{part}-{kind}" for part in ("train", "t10k") for kind in _KINDS)
+_FILES = dict.fromkeys(_IDX_CLASSES, _IDX_FILES) | {"cifar10-jpeg": ("train", "test")}
+_FILES["cifar10"] = (*(f"data_batch_{i}" for i in range(1, 6)), "test_batch", "batches.meta")
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,18 +54,14 @@ class Split:
 
     def __post_init__(self) -> None:
         images, labels = self.images, self.labels
-        if _kind(images) != "torch.uint8" or images.dim() != 4 or 0 in images.shape:
-            raise ValueError(
-                f"images is {_describe(images)}, must be torch.uint8 of shape images × channels × "
-                "height × width, with at least one image"
-            )
-        if _kind(labels) != "torch.int64" or labels.shape != images.shape[:1]:
-            raise ValueError(
-                f"labels is {_describe(labels)}, must be torch.int64 of shape ({len(images)},), "
-                "one for each image"
-            )
-        if int(labels.min()) < 0:
-            raise ValueError(f"labels has the value {int(labels.min())}, must be at least 0")
+        fits = _is(images, torch.uint8) and images.dim() == 4 and 0 not in images.shape
+        shape = "images × channels × height × width, with at least one image"
+        check("images", images, fits, f"torch.uint8 of shape {shape}")
+        fits = _is(labels, torch.int64) and labels.shape == images.shape[:1]
+        allowed = f"torch.int64 of shape ({len(images)},), one for each image"
+        check("labels", labels, fits, allowed)
+        lowest = int(labels.min())
+        check("the lowest of labels", lowest, lowest >= 0, "at least 0")
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -90,10 +78,7 @@ class Dataset:
     Args:
         name: the name it was loaded by; of a folder, the last part of its path.
         classes: names of the classes, by label.
-        train, test: images of one size, labels below ``len(classes)``.
-
-    Raises:
-        ValueError: the splits differ in image size, or a label is out of range.
+        train, test: images of one size, labels below ``len(classes)``, else a ValueError.
     """
 
     name: str
@@ -104,16 +89,12 @@ class Dataset:
     def __post_init__(self) -> None:
         sizes = [tuple(split.images.shape[1:]) for split in (self.train, self.test)]
         if sizes[0] != sizes[1]:
-            raise ValueError(
-                f"train of {self.name!r} has images of {sizes[0]} (channels, height, width), test "
-                f"of {sizes[1]}; bring them to one size"
-            )
+            told = f"train of {self.name!r} has images of {sizes[0]} (channels, height, width)"
+            raise ValueError(f"{told}, test of {sizes[1]}; bring them to one size")
         for part, split in (("train", self.train), ("test", self.test)):
-            if int(split.labels.max()) >= len(self.classes):
-                raise ValueError(
-                    f"{part} of {self.name!r} has the label {int(split.labels.max())}, must be "
-                    f"below the number of classes, {len(self.classes)}"
-                )
+            highest, count = int(split.labels.max()), len(self.classes)
+            allowed = f"below the number of classes, {count}"
+            check(f"a label of {part} of {self.name!r}", highest, highest < count, allowed)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -154,9 +135,6 @@ def load(
         download: whether it may be downloaded.
         progress: whether to draw a progress bar where decoding images takes more than a second.
 
-    Returns:
-        The data set, in memory.
-
     Raises:
         ValueError: the name is unknown (the nearest is suggested), or a file is damaged (it is
             named).
@@ -164,7 +142,13 @@ def load(
             was looked for, where, and the ways out.
     """
     if name == "mnist-5k":
-        return _load_embedded()
+        with (files("nnc.data") / "mnist_5k.npz").open("rb") as file, np.load(file) as arrays:
+            images, labels = (torch.from_numpy(arrays[key]) for key in ("images", "labels"))
+        every = Split(images.unsqueeze(1), labels.long())
+        # The rows are shuffled and stratified already (scripts/make_mnist_5k.py), so that no
+        # random stream of some library version decides which are test images.
+        place = torch.arange(len(every))
+        return Dataset(name, _DIGITS, every.take(place < 4000), every.take(place >= 4000))
     if name in NAMES:
         name = str(name)
         folders = where(name, root)
@@ -190,21 +174,15 @@ def where(name: str, root: Path | str | None = None) -> list[Path]:
 
 
 def split_validation(split: Split, count: int, seed: int) -> tuple[Split, Split]:
-    """Set a stratified validation split aside.
+    """Set a stratified validation split aside: what remains, and it, both in their old order.
 
     Args:
         split: N images.
         count: how many go to validation, from 1 to N - 1, every class in proportion.
         seed: which ones.
-
-    Returns:
-        The remaining training images and the validation images, both in their old order.
     """
-    if not isinstance(count, int) or not 1 <= count < len(split):
-        raise ValueError(
-            f"count is {count}, must be a whole number from 1 to {len(split) - 1}, so that at "
-            "least one image is left on either side"
-        )
+    fits = isinstance(count, int) and 1 <= count < len(split)
+    check("count", count, fits, f"a whole number from 1 to {len(split) - 1}, as neither is empty")
     shuffled = torch.randperm(len(split), generator=torch.Generator().manual_seed(seed))
     # Each image's place within its class, as a share of the class: the lowest shares of all go to
     # validation, which takes every class in proportion, to the image.
@@ -218,43 +196,24 @@ def split_validation(split: Split, count: int, seed: int) -> tuple[Split, Split]
 
 
 def as_input(images: Tensor) -> Tensor:
-    """Pixels as a network takes them, ``x / 255``.
+    """Pixels as a network takes them, ``x / 255``: float32 in [0, 1], of the same shape.
 
     Args:
         images: uint8, any shape; any other type is a ValueError.
-
-    Returns:
-        float32 in [0, 1], of the same shape.
     """
-    if _kind(images) != "torch.uint8":
-        raise ValueError(f"images is {_describe(images)}, must be torch.uint8, pixels 0 to 255")
+    check("images", images, _is(images, torch.uint8), "torch.uint8, pixels 0 to 255")
     return images.float() / 255
 
 
-def _kind(value: object) -> str:
-    return str(value.dtype) if isinstance(value, Tensor) else type(value).__name__
-
-
-def _describe(value: object) -> str:
-    shape = f" of shape {tuple(value.shape)}" if isinstance(value, Tensor) else ""
-    return _kind(value) + shape
+def _is(value: object, kind: torch.dtype) -> bool:
+    return isinstance(value, Tensor) and value.dtype == kind
 
 
 def _unknown(name: str | Path) -> ValueError:
     hint = did_you_mean(str(name).lower(), NAMES)
-    return ValueError(
-        f"name is {str(name)!r}, must be one of {', '.join(NAMES)}, or the path of a folder with "
-        f"train/<class>/* and test/<class>/*{hint}"
-    )
-
-
-def _load_embedded() -> Dataset:
-    with as_file(files("nnc.data") / "mnist_5k.npz") as path:
-        images, labels = readers.read_npz(path)
-    # The rows are shuffled and stratified already (scripts/make_mnist_5k.py), so that no random
-    # stream of some library version decides which are test images.
-    train, test = Split(images[:4000], labels[:4000]), Split(images[4000:], labels[4000:])
-    return Dataset("mnist-5k", _DIGITS, train, test)
+    folder = "the path of a folder with train/<class>/* and test/<class>/*"
+    known = ", ".join(NAMES)
+    return ValueError(f"name is {str(name)!r}, must be one of {known}, or {folder}{hint}")
 
 
 def _read(name: str, folder: Path, progress: bool) -> Dataset:
@@ -287,11 +246,11 @@ def _fetch(name: str, folders: list[Path], download: bool) -> Path:
         except (OSError, RuntimeError, http.client.HTTPException) as error:
             reason = f"could not be downloaded ({' '.join(str(error).split())})"
     looked = " or ".join(str(folder) for folder in folders)
+    near = name if name in _TORCHVISION else "cifar10"
     raise FileNotFoundError(
         f"data set {name!r} ({', '.join(_FILES[name])}) is not in {looked} and {reason}; set "
         f"NNC_DATA or root to a folder that has it as {_FOLDERS[name]}, or connect and let "
-        f"{name if name in _TORCHVISION else 'cifar10'!r} be downloaded, or use 'mnist-5k', which "
-        "is part of the package"
+        f"{near!r} be downloaded, or use 'mnist-5k', which is part of the package"
     )
 
 

@@ -15,13 +15,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from nnc.hints import check
 from nnc.priors.tabulated import negative_log_density
 from nnc.weights import prunable_weights
 
-
-def _require_positive(name: str, value: float) -> None:
-    if not (math.isfinite(value) and value > 0):
-        raise ValueError(f"{name} must be a positive finite number, got {value}")
+_POSITIVE = "a positive finite number"
 
 
 @dataclass(frozen=True)
@@ -39,8 +37,8 @@ class Gamma:
     rate: float
 
     def __post_init__(self) -> None:
-        _require_positive("Gamma shape", self.shape)
-        _require_positive("Gamma rate", self.rate)
+        check("Gamma shape", self.shape, 0 < self.shape < math.inf, _POSITIVE)
+        check("Gamma rate", self.rate, 0 < self.rate < math.inf, _POSITIVE)
 
     def log_density(self, log_precision: Tensor) -> Tensor:
         """``(a - 1) log lambda - b lambda``, up to a constant, elementwise."""
@@ -59,8 +57,8 @@ class Beta:
     b: float
 
     def __post_init__(self) -> None:
-        _require_positive("Beta a", self.a)
-        _require_positive("Beta b", self.b)
+        check("Beta a", self.a, 0 < self.a < math.inf, _POSITIVE)
+        check("Beta b", self.b, 0 < self.b < math.inf, _POSITIVE)
 
     def log_density(self, logit: Tensor) -> Tensor:
         """``(a - 1) log pi_0 + (b - 1) log(1 - pi_0)``, up to a constant, at a logit of pi_0."""
@@ -109,11 +107,11 @@ class Mixture:
         lengths = [len(self.means), len(self.precisions), len(self.proportions)]
         if len(set(lengths)) > 1:
             raise ValueError(f"means, precisions and proportions must be equally many: {lengths}")
-        if self.precisions.min() <= 0:
-            raise ValueError(f"precisions must be positive, got {self.precisions.min().item()}")
-        total = self.proportions.sum().item()
-        if self.proportions.min() < 0 or abs(total - 1) > 1e-4:
-            raise ValueError(f"proportions must be at least 0 and sum to 1, got a sum of {total}")
+        least = self.precisions.min().item()
+        check("the least of precisions", least, least > 0, "positive")
+        least, total = self.proportions.min().item(), self.proportions.sum().item()
+        check("the least of proportions", least, least >= 0, "at least 0")
+        check("the sum of proportions", total, abs(total - 1) <= 1e-4, "1")
 
     @property
     def sigmas(self) -> Tensor:
@@ -165,9 +163,6 @@ class GaussianMixturePrior(nn.Module):
         tabulated: look densities up in a table, six times (LeNet-300-100) to thirteen times
             (vgg13) faster; their slopes are then off by at most 1 % of the largest slope
             (:func:`nnc.priors.tabulated.negative_log_density` says how). False computes every one.
-
-    Raises:
-        ValueError: an argument is out of range.
     """
 
     def __init__(
@@ -182,16 +177,13 @@ class GaussianMixturePrior(nn.Module):
     ) -> None:
         super().__init__()
         means = torch.as_tensor(means).detach().clone()
-        if not means.is_floating_point():
-            means = means.float()
+        means = means if means.is_floating_point() else means.float()
         _finite_list("means", means)
-        _require_positive("sigma", sigma)
-        if not 0 < pi_0 < 1:
-            raise ValueError(f"pi_0 must lie between 0 and 1 (both excluded), got {pi_0}")
-        if layers is not None and layers < 1:
-            raise ValueError(f"layers must be at least 1, or None for no scales, got {layers}")
-        self.hyper = hyper
-        self.tabulated = tabulated
+        check("sigma", sigma, 0 < sigma < math.inf, _POSITIVE)
+        check("pi_0", pi_0, 0 < pi_0 < 1, "between 0 and 1 (both excluded)")
+        fits = layers is None or layers >= 1
+        check("layers", layers, fits, "at least 1, or None for no scales")
+        self.hyper, self.tabulated = hyper, tabulated
         self.means = nn.Parameter(means)
         self.log_precisions = nn.Parameter(means.new_full((len(means) + 1,), -2 * math.log(sigma)))
         self.mixing_logits = nn.Parameter(torch.zeros_like(means))
@@ -208,46 +200,30 @@ class GaussianMixturePrior(nn.Module):
 
         Args:
             weights: the prunable tensors, of any shape, one per layer; or the module that has
-                them.
-
-        Raises:
-            ValueError: there are no weights, they are not floating point, not one per scale, or
-                on another device than the prior.
+                them. None, others than floating point, not one per scale, or on another device
+                than the prior are a ValueError.
         """
         layers = _layers(weights)
+        device = self.means.device
         for w in layers:
-            if w.device != self.means.device:
-                raise ValueError(
-                    f"weights are on {w.device} and the prior on {self.means.device}: "
-                    "move one with .to(device)"
-                )
+            same = w.device == device
+            check("a weight", w, same, f"on {device} as the prior; move one with .to(device)")
         penalty = -self._log_hyper_priors()
         if self.log_scales is not None:
-            if len(layers) != len(self.log_scales):
-                raise ValueError(
-                    f"weights must be {len(self.log_scales)} tensors, one per scale (layers=...), "
-                    f"got {len(layers)}"
-                )
+            count, scales = len(layers), len(self.log_scales)
+            check("the number of weights", count, count == scales, f"{scales}, one per scale")
             log_scales = self.log_scales - self.log_scales.mean()
             layers = [w / s for w, s in zip(layers, log_scales.exp(), strict=True)]
             sizes = log_scales.new_tensor([w.numel() for w in layers])
             penalty = penalty + (sizes * log_scales).sum()
-        return penalty + negative_log_density(
-            layers,
-            functional.pad(self.means, (1, 0)),
-            self.log_precisions,
-            self._log_proportions(),
-            tabulated=self.tabulated,
-        )
+        parameters = self._means(), self.log_precisions, self._log_proportions()
+        return penalty + negative_log_density(layers, *parameters, tabulated=self.tabulated)
 
     def mixture(self) -> Mixture:
         """The mixture as it stands, in float64 and detached."""
-        with torch.no_grad():
-            return Mixture(
-                functional.pad(self.means, (1, 0)),
-                self.log_precisions.cpu().double().exp(),
-                self._log_proportions().cpu().double().exp(),
-            )
+        logs = self.log_precisions, self._log_proportions()
+        precisions, shares = (log.detach().cpu().double().exp() for log in logs)
+        return Mixture(self._means(), precisions, shares)
 
     def scales(self) -> tuple[float, ...]:
         """The scales of the layers, whose product is 1; empty where none are learnt."""
@@ -261,16 +237,19 @@ class GaussianMixturePrior(nn.Module):
         others = [p for name, p in self.named_parameters() if name != "means"]
         return [{"params": [self.means], "lr": lr_means}, {"params": others, "lr": lr_others}]
 
+    def _means(self) -> Tensor:
+        return functional.pad(self.means, (1, 0))
+
     def _log_proportions(self) -> Tensor:
         rest = functional.logsigmoid(-self.logit_pi_0) + self.mixing_logits.log_softmax(0)
         return torch.cat([functional.logsigmoid(self.logit_pi_0)[None], rest])
 
     def _log_hyper_priors(self) -> Tensor:
-        log_density = self.hyper.zero.log_density(self.log_precisions[0])
-        log_density = log_density + self.hyper.others.log_density(self.log_precisions[1:]).sum()
+        zero, others = self.log_precisions[0], self.log_precisions[1:]
+        found = self.hyper.zero.log_density(zero) + self.hyper.others.log_density(others).sum()
         if self.hyper.pi_0 is not None:
-            log_density = log_density + self.hyper.pi_0.log_density(self.logit_pi_0)
-        return log_density
+            found = found + self.hyper.pi_0.log_density(self.logit_pi_0)
+        return found
 
 
 def _layers(weights: Sequence[Tensor] | nn.Module) -> list[Tensor]:
@@ -282,14 +261,11 @@ def _layers(weights: Sequence[Tensor] | nn.Module) -> list[Tensor]:
     if not layers:
         raise ValueError("weights must hold at least one tensor, got none")
     for w in layers:
-        if not w.is_floating_point():
-            raise ValueError(f"weights must be floating point, got {w.dtype}")
+        check("a weight", w, w.is_floating_point(), "floating point")
     return layers
 
 
 def _finite_list(name: str, values: Tensor) -> Tensor:
-    if values.ndim != 1 or not len(values) or not values.isfinite().all():
-        raise ValueError(
-            f"{name} must be a list of at least one number, all finite, got {values.tolist()}"
-        )
+    fits = values.ndim == 1 and len(values) > 0 and bool(values.isfinite().all())
+    check(name, values.tolist(), fits, "a list of at least one number, all finite")
     return values

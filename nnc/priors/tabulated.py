@@ -10,23 +10,16 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-CELLS_PER_SIGMA = 100
-"""Grid cells in one standard deviation of the narrowest component."""
-
-ROUGH = 0.009
-"""Error of a cell's slope, as a share of the largest slope, from which its points are exact."""
-
-LONGEST_TABLE = 1 << 21
-"""Nodes that a table may have at most: at some 40 bytes each, 84 MB."""
-
-NODES_PER_WEIGHT = 4
-"""Nodes that a table may have per weight: from some thirty on, a table is the slower way."""
+CELLS_PER_SIGMA = 100  # grid cells in one standard deviation of the narrowest component
+ROUGH = 0.009  # error of a cell's slope, by the largest slope, from which its points are exact
+LONGEST_TABLE = 1 << 21  # nodes that a table may have: at some 40 bytes each, 84 MB
+NODES_PER_WEIGHT = 4  # that a table may have: from some thirty on, a table is the slower way
 
 
 def negative_log_density(
@@ -64,7 +57,6 @@ def negative_log_density(
 
     Returns:
         A scalar in nats, of the widest dtype among the arguments; NaN where a point is not finite.
-        Memory beyond the arguments: one number per point for its slope, and the table.
     """
     parameters = (means, log_precisions, log_proportions)
     dtype = torch.float32
@@ -174,11 +166,12 @@ class _Exact(torch.autograd.Function):
         return (None, *(upstream.to(gradient.dtype) * gradient for gradient in ctx.saved_tensors))
 
 
-class _Grid:
+class _Grid(NamedTuple):
     """Nodes ``start + k / cells_per_unit`` for k = 0 … length - 1."""
 
-    def __init__(self, start: float, cells_per_unit: float, length: int) -> None:
-        self.start, self.cells_per_unit, self.length = start, cells_per_unit, length
+    start: float
+    cells_per_unit: float
+    length: int
 
     @classmethod
     def over(cls, layers: Sequence[Tensor], log_precisions: Tensor) -> _Grid | None:

@@ -26,12 +26,10 @@ def fold_batch_norm(model: nn.Module) -> nn.Module:
 
     ``gamma (x + bias - mean) / sqrt(variance + eps) + beta`` is ``scale x + shift``: the layer's
     bias and the mean become 0, the variance 1 - eps, and gamma and beta take scale and shift.
+    The copy is in ``eval`` mode, the only one in which the two are equal.
 
     Args:
         model: layers directly followed by their batch norm, in the order of registration.
-
-    Returns:
-        A copy in ``eval`` mode, which is the only mode in which the two are equal.
     """
     folded = copy.deepcopy(model).eval()
     for layer, norm in normalised_layers(folded):
@@ -76,11 +74,8 @@ def fold_empty_units(model: nn.Module, inputs: Tensor) -> nn.Module:
     no bias.
 
     Args:
-        model: layers in a chain, in the order of registration.
+        model: layers in a chain, in the order of registration; the copy is in ``eval`` mode.
         inputs: a few inputs of the model, to find the constants and to check the result.
-
-    Returns:
-        A copy in ``eval`` mode with the same logits.
 
     Raises:
         ValueError: the logits differ, because the layers are no chain.
@@ -92,10 +87,8 @@ def fold_empty_units(model: nn.Module, inputs: Tensor) -> nn.Module:
         pass
     difference = (folded(inputs) - before).abs().max()
     if not difference <= _TOLERANCE * before.abs().max().clamp(min=1):
-        raise ValueError(
-            f"model {type(model).__name__} changed its logits by {difference:.3g}: its layers "
-            "are no chain in the order of registration, so empty units cannot be folded"
-        )
+        told = f"model {type(model).__name__} changed its logits by {difference:.3g}"
+        raise ValueError(f"{told}: its layers are no chain in the order of registration")
     return folded
 
 
@@ -117,7 +110,9 @@ def _empty(model: nn.Module, layer: Layer, following: Layer, inputs: Tensor) -> 
         following.bias += (outgoing[:, dead].sum(2) @ constant[dead]).to(following.bias.dtype)
     outgoing[:, dead] = 0
     silent = dead | unused
-    for tensor in _of_units(model, layer):
+    norms = [norm for normalised, norm in normalised_layers(model) if normalised is layer]
+    modules = [layer, *(norm for norm in norms if norm.affine)]
+    for tensor in (t.data for m in modules for t in (m.weight, m.bias) if t is not None):
         changed |= bool((tensor[silent] != 0).any())
         tensor[silent] = 0
     return changed
@@ -125,10 +120,10 @@ def _empty(model: nn.Module, layer: Layer, following: Layer, inputs: Tensor) -> 
 
 def _fits(layer: Layer, following: Layer) -> bool:
     """Whether each input of a layer can belong to one unit of the layer before."""
-    units = len(layer.weight)
+    units, columns = len(layer.weight), following.weight.shape[1]
     if isinstance(following, nn.Conv2d):
-        return following.in_channels == units and following.groups == 1
-    return following.in_features % units == 0
+        return columns == units and following.groups == 1
+    return columns % units == 0
 
 
 def _constants(model: nn.Module, following: Layer, inputs: Tensor, units: int) -> Tensor:
@@ -140,14 +135,3 @@ def _constants(model: nn.Module, following: Layer, inputs: Tensor, units: int) -
     values = seen[0].reshape(len(inputs), units, -1).transpose(0, 1).flatten(1)
     low, high = values.min(1).values, values.max(1).values
     return torch.where(low == high, low, torch.nan)
-
-
-def _of_units(model: nn.Module, layer: Layer) -> list[Tensor]:
-    """The parameters with one row per unit: weight, bias, and those of a batch norm behind."""
-    modules = [layer, *(norm for norm in _norms_behind(model, layer) if norm.affine)]
-    return [t.data for m in modules for t in (m.weight, m.bias) if t is not None]
-
-
-def _norms_behind(model: nn.Module, layer: Layer) -> list[Norm]:
-    """The batch norm that directly follows a layer, or none."""
-    return [norm for normalised, norm in normalised_layers(model) if normalised is layer]

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from nnc.hints import check
 from nnc.pruning.quantised import FLOATS, Quantised, shared
 
 ROUNDS = 50  # at most; one-dimensional clusters settle sooner
@@ -21,18 +22,15 @@ def kmeans(values: Tensor, levels: int) -> tuple[Tensor, Tensor]:
     Source: Han, Mao and Dally, "Deep Compression" (2015), section 3.
 
     Args:
-        values: float32, float16, bfloat16 or float64, any shape, finite.
-        levels: entries of the codebook at most, zero among them; at least 1.
+        values: float32, float16, bfloat16 or float64, any shape, finite (else a ValueError).
+        levels: entries of the codebook at most, zero among them; at least 1 (else a ValueError).
 
     Returns:
         int32 codes of the same shape, and the entries in use, in the type of the values: zero,
         then ascending.
-
-    Raises:
-        ValueError: too few levels, or values that are not finite.
     """
-    if not isinstance(levels, int) or levels < 1:
-        raise ValueError(f"levels is {levels}, must be a whole number of at least 1")
+    fits = isinstance(levels, int) and levels >= 1
+    check("levels", levels, fits, "a whole number of at least 1")
     flat = _numbers(values)
     if not np.isfinite(flat).all():
         raise ValueError("values has numbers that are NaN or infinite, must be finite")
@@ -53,13 +51,12 @@ def kmeans(values: Tensor, levels: int) -> tuple[Tensor, Tensor]:
 def quantise_kmeans(state: Mapping[str, Tensor], levels: int, prune: float = 0.0) -> Quantised:
     """Bring any trained network to few distinct weights: prune the smallest, cluster the others.
 
+    What is not coded is the rest, as it is.
+
     Args:
         state: a ``state_dict``. Floating tensors of two or more dimensions are coded.
         levels: entries of each tensor's codebook at most, zero among them.
         prune: share of each tensor's weights set to zero, the smallest in magnitude, in [0, 1).
-
-    Returns:
-        Codes and codebooks of those tensors, and the rest of ``state`` as it is.
 
     Raises:
         ValueError: nothing to code, weights that are not finite (named), or an argument out of
@@ -74,19 +71,15 @@ def quantise_kmeans(state: Mapping[str, Tensor], levels: int, prune: float = 0.0
 def weights_of(state: Mapping[str, Tensor], prune: float = 0.0) -> list[str]:
     """The names of what ``quantise_kmeans`` codes: floating, two or more dimensions, each once.
 
-    Raises:
-        ValueError: there are none, or ``prune`` is no share.
+    A ValueError says that there are none, or that ``prune`` is no share.
     """
-    if not 0 <= prune < 1:
-        raise ValueError(f"prune is {prune}, must be at least 0 and below 1")
+    check("prune", prune, 0 <= prune < 1, "at least 0 and below 1")
     ties = shared(state)
     matrices = (name for name, t in state.items() if t.dim() >= 2 and t.is_floating_point())
     names = [name for name in matrices if name not in ties and state[name].numel()]
     if not names:
-        raise ValueError(
-            f"state has {', '.join(state) or 'nothing'}, needs at least one weight tensor: "
-            "floating point, two or more dimensions"
-        )
+        needed = "a weight tensor: floating point, two or more dimensions"
+        raise ValueError(f"state has {', '.join(state) or 'nothing'}, needs at least {needed}")
     return names
 
 
@@ -104,11 +97,8 @@ def code_rest(quantised: Quantised, levels: int) -> Quantised:
     """Code the rest too: biases and other floating tensors with more than ``levels`` numbers.
 
     Args:
-        quantised: left unchanged.
+        quantised: left unchanged; in the result all codes are in the order of their names.
         levels: entries of each codebook at most, zero among them.
-
-    Returns:
-        The network with those tensors among its codes, in the order of the names.
     """
     codes, codebooks = dict(quantised.codes), dict(quantised.codebooks)
     for name, tensor in quantised.rest.items():
@@ -123,8 +113,7 @@ def code_rest(quantised: Quantised, levels: int) -> Quantised:
 
 def _numbers(values: Tensor) -> np.ndarray:
     """The numbers of a tensor, float64 or (shorter ones without loss) float32, one dimension."""
-    if values.dtype not in FLOATS:
-        raise ValueError(f"values has type {values.dtype}, must be one of {FLOATS}; convert it")
+    check("values", values, values.dtype in FLOATS, f"one of {FLOATS}; convert it")
     values = values.detach().cpu()
     return (values if values.dtype == torch.float64 else values.float()).flatten().numpy()
 

@@ -35,15 +35,11 @@ def sort_units(quantised: Quantised, model: nn.Module, inputs: Tensor) -> Quanti
     differ from its own at the fewest places; coders that look at what is near then write less.
 
     Args:
-        quantised: the network.
         model: its architecture, which stays as it is. In the order of registration, a layer is
             tried with the next, batch norm and the like between them; then all that is left of
             one width, which may be a residual stream. Units keep their order where, with random
             weights, another one changes the answers, and where tensors are tied.
-        inputs: a few inputs of the model.
-
-    Returns:
-        A network for the same model, with the same answers up to rounding.
+        inputs: a few inputs of the model, for which answers stay the same up to rounding.
     """
     probe = unwrapped(make_plain(copy.deepcopy(model))).float().eval()
     ties = quantised.ties.keys() | set(quantised.ties.values())

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
+from nnc.hints import check
 from nnc.weights import load_plain, plain_state
 
 FLOATS = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
@@ -36,10 +37,8 @@ class Quantised:
 
     def __post_init__(self) -> None:
         if self.codes.keys() != self.codebooks.keys():
-            raise ValueError(
-                f"codebooks has the names {sorted(self.codebooks)}, must have those of codes, "
-                f"{sorted(self.codes)}"
-            )
+            books, wanted = sorted(self.codebooks), sorted(self.codes)
+            raise ValueError(f"codebooks has the names {books}, must have those of codes, {wanted}")
         for name, tensor in self.rest.items():
             _check_dense(f"rest[{name!r}]", tensor)
         twice = self.codes.keys() & self.rest.keys()
@@ -49,11 +48,8 @@ class Quantised:
             _check(name, codes, self.codebooks[name])
         known = self.codes.keys() | self.rest.keys()
         for name, owner in self.ties.items():
-            if name in known or owner not in known:
-                raise ValueError(
-                    f"ties has {name!r}: {owner!r}, must tie a name that is in neither codes nor "
-                    "rest to one that is"
-                )
+            fits = name not in known and owner in known
+            check(f"ties[{name!r}]", owner, fits, "in codes or rest, and the name in neither")
 
     def weight(self, name: str) -> Tensor:
         """The weights of one tensor, in its shape and type."""
@@ -68,29 +64,20 @@ class Quantised:
     def load_into(self, model: nn.Module) -> nn.Module:
         """Copy the weights into a model of the same architecture, and return it.
 
-        Masks and parametrisations come off it (as by ``nnc.make_plain``), wrappers stay.
-
-        Raises:
-            ValueError: the model has other parameter names or shapes, or ties tensors that differ
-                here; it is left unchanged.
+        Masks and parametrisations come off it (as by ``nnc.make_plain``), wrappers stay. Other
+        names or shapes, or ties between what differs here, are a ValueError that changes nothing.
         """
         state, own = self.state_dict(), plain_state(model)
-        wrong = sorted(
-            name
-            for name in state.keys() | own.keys()
-            if name not in state or name not in own or state[name].shape != own[name].shape
-        )
+        shapes, wanted = ({k: t.shape for k, t in s.items()} for s in (state, own))
+        wrong = sorted(k for k in shapes | wanted if shapes.get(k) != wanted.get(k))
+        told = f"model {type(model).__name__}"
         if wrong:
-            raise ValueError(
-                f"model {type(model).__name__} does not fit the quantised network at {wrong[0]}; "
-                "build the architecture that was quantised"
-            )
+            remedy = "build the architecture that was quantised"
+            raise ValueError(f"{told} does not fit the quantised network at {wrong[0]}; {remedy}")
         for name, owner in shared(own).items():
             if not torch.equal(state[name], state[owner]):
-                raise ValueError(
-                    f"model {type(model).__name__} ties {name} to {owner}, which differ in the "
-                    "quantised network; give it a tensor for each"
-                )
+                differ = "which differ in the quantised network; give it a tensor for each"
+                raise ValueError(f"{told} ties {name} to {owner}, {differ}")
         load_plain(model, state)
         return model
 
@@ -121,13 +108,8 @@ class Quantised:
 
         Args:
             state: a ``state_dict``.
-            names: of the tensors to be coded; the others become the rest.
-
-        Returns:
-            A value whose ``state_dict`` equals ``state``; codebooks are zero, then ascending.
-
-        Raises:
-            ValueError: a named tensor is missing or not finite.
+            names: of the tensors to be coded, which must be there and finite (else a ValueError);
+                the others become the rest. Codebooks are zero, then ascending.
         """
         names = list(names)
         missing = [name for name in names if name not in state]
@@ -136,13 +118,11 @@ class Quantised:
         codes, codebooks = {}, {}
         for name in names:
             weight = state[name].detach().cpu()
-            if not bool(torch.isfinite(weight).all()):
-                raise ValueError(
-                    f"state[{name!r}] has values that are NaN or infinite, must be finite"
-                )
+            check(f"state[{name!r}]", weight, bool(torch.isfinite(weight).all()), "finite")
             levels = torch.unique(weight)
-            codebooks[name] = torch.cat([levels.new_zeros(1), levels[levels != 0]])
-            codes[name] = _positions(weight, codebooks[name])
+            book = codebooks[name] = torch.cat([levels.new_zeros(1), levels[levels != 0]])
+            ascending, order = book.sort()
+            codes[name] = order[torch.searchsorted(ascending, weight.contiguous())].int()
         return cls.beside(state, codes, codebooks)
 
     @classmethod
@@ -152,11 +132,7 @@ class Quantised:
         codes: Mapping[str, Tensor],
         codebooks: Mapping[str, Tensor],
     ) -> Quantised:
-        """Codes and codebooks with everything else of a ``state_dict`` as the rest, copied.
-
-        Raises:
-            ValueError: an entry is no tensor of numbers (named).
-        """
+        """Codes and codebooks with everything else of a ``state_dict`` as the rest, copied."""
         ties = shared(state, codes)
         codes = {k: v for k, v in codes.items() if k not in ties}
         known = codes.keys() | ties.keys()
@@ -168,16 +144,10 @@ def shared(state: Mapping[str, Tensor], first: Collection[str] = ()) -> dict[str
     """The entries of a ``state_dict`` that are the same memory as another: name → that name.
 
     Args:
-        state: a ``state_dict``.
+        state: a ``state_dict``, all of it tensors of numbers in memory (else a ValueError).
         first: names that others are tied to; else it is the first name of each tensor.
-
-    Raises:
-        ValueError: an entry is no tensor of numbers in memory (named).
     """
-    if not isinstance(state, Mapping):
-        raise ValueError(
-            f"state is a {type(state).__name__}, must be what model.state_dict() gives"
-        )
+    check("state", state, isinstance(state, Mapping), "what model.state_dict() gives")
     owners: dict[tuple[object, ...], str] = {}
     ties: dict[str, str] = {}
     for name in sorted(state, key=lambda name: name not in first):
@@ -205,34 +175,21 @@ def entropy(codes: Tensor) -> float:
     return float(-(counts * (counts / counts.sum()).log2()).sum())
 
 
-def _positions(weight: Tensor, codebook: Tensor) -> Tensor:
-    """Codes of weights that occur in a codebook of zero and then ascending values."""
-    ascending, order = codebook.sort()
-    return order[torch.searchsorted(ascending, weight.contiguous())].int()
-
-
 def _check_dense(name: str, tensor: object) -> None:
-    if not isinstance(tensor, Tensor) or tensor.layout != torch.strided or tensor.is_meta:
-        more = f" ({tensor.layout}, {tensor.device})" if isinstance(tensor, Tensor) else ""
-        raise ValueError(
-            f"{name} is a {type(tensor).__name__}{more}, must be a dense tensor with numbers in "
-            "memory; leave it out or make it one"
-        )
+    layout = tensor.layout if isinstance(tensor, Tensor) else None
+    dense = layout == torch.strided and not tensor.is_meta  # type: ignore[attr-defined]
+    more = "" if layout in (None, torch.strided) else f", not {layout}"
+    allowed = f"a dense tensor with numbers in memory{more}; leave it out or make it one"
+    check(name, tensor, dense, allowed)
 
 
 def _check(name: str, codes: Tensor, codebook: Tensor) -> None:
-    if codes.dtype != torch.int32:
-        raise ValueError(f"codes[{name!r}] has type {codes.dtype}, must be torch.int32")
-    if codebook.dtype not in FLOATS or codebook.dim() != 1 or len(codebook) == 0:
-        raise ValueError(
-            f"codebooks[{name!r}] has type {codebook.dtype} and shape {tuple(codebook.shape)}, "
-            "must be float32, float16, bfloat16 or float64 of one dimension, with at least one "
-            "entry"
-        )
+    check(f"codes[{name!r}]", codes, codes.dtype == torch.int32, "torch.int32")
+    fits = codebook.dtype in FLOATS and codebook.dim() == 1 and len(codebook) > 0
+    allowed = "float32, float16, bfloat16 or float64 of one dimension, with at least one entry"
+    check(f"codebooks[{name!r}]", codebook, fits, allowed)
     if not bool(torch.isfinite(codebook).all()) or codebook[0] != 0:
         raise ValueError(f"codebooks[{name!r}] must be finite and start with 0.0")
-    if codes.numel() and (int(codes.min()) < 0 or int(codes.max()) >= len(codebook)):
-        raise ValueError(
-            f"codes[{name!r}] runs from {int(codes.min())} to {int(codes.max())}, must lie below "
-            f"the {len(codebook)} entries of its codebook"
-        )
+    for end in codes.aminmax() if codes.numel() else ():
+        allowed = f"from 0 and below the {len(codebook)} entries of its codebook"
+        check(f"a code of codes[{name!r}]", int(end), bool(0 <= end < len(codebook)), allowed)

@@ -7,12 +7,13 @@ put a quantised network into a model for further training and take it out again.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+from nnc.hints import check
 from nnc.priors.mixture import GaussianMixturePrior, Mixture
 from nnc.pruning.quantised import Quantised, used_entries
 from nnc.weights import make_plain, plain_name, plain_state, prunable_weights, unwrapped, wide
@@ -32,24 +33,19 @@ def merge(mixture: Mixture, threshold: float) -> Mixture:
 
     Args:
         mixture: J + 1 components, the zero component first.
-        threshold: in nats; pairs below it are merged, 0 merges nothing.
+        threshold: in nats; pairs below it are merged, 0 merges nothing, less is a ValueError.
 
     Returns:
         The merged mixture: the zero component, then the others by ascending mean.
-
-    Raises:
-        ValueError: the threshold is negative or NaN.
     """
-    if not threshold >= 0:
-        raise ValueError(f"threshold is {threshold}, must be at least 0")
+    check("threshold", threshold, threshold >= 0, "at least 0")
     means, variances = mixture.means.clone(), 1 / mixture.precisions
     shares = mixture.proportions.clone()
     while len(means) > 1:
         distance = _symmetrised_kl(means, variances)
-        closest = int(distance.argmin())
-        if not distance.flatten()[closest] < threshold:
+        if not distance.min() < threshold:
             break
-        i, j = sorted(divmod(closest, len(means)))
+        i, j = sorted(divmod(int(distance.argmin()), len(means)))
         pair = torch.tensor([i, j])
         means[i], variances[i] = _moments(means[pair], variances[pair], shares[pair], i == 0)
         shares[i] += shares[j]
@@ -77,24 +73,18 @@ def _moments(
 
 
 def assign(weights: Tensor, mixture: Mixture, by: Rule = "responsibility") -> Tensor:
-    """The component that owns each weight.
+    """The component that owns each weight: int64 codes of the same shape.
 
     ``argmax_j log pi_j + log N(w | mu_j, 1 / lambda_j)`` by responsibility (maximum a posteriori),
     without ``log pi_j`` by likelihood. Source: Ullrich et al. (2017), section 4.1.
 
     Args:
-        weights: any shape, already divided by the layer's scale where there is one.
-        mixture: J + 1 components, the zero component first.
+        weights: any shape, already divided by the layer's scale where there is one; finite, else
+            a ValueError.
+        mixture: J + 1 components, the zero component first: code 0.
         by: which of the two rules.
-
-    Returns:
-        int64 codes of the same shape, 0 for the zero component.
-
-    Raises:
-        ValueError: an unknown rule, or weights that are not finite.
     """
-    if by not in ("responsibility", "likelihood"):
-        raise ValueError(f"by is {by!r}, must be 'responsibility' or 'likelihood'")
+    check("by", by, by in get_args(Rule), "'responsibility' or 'likelihood'")
     if not bool(torch.isfinite(weights).all()):
         raise ValueError("weights has values that are NaN or infinite; train them again")
     flat = weights.detach().cpu().flatten()
@@ -146,9 +136,8 @@ def quantise(
             owners = assign(wide(weight.detach()) / scale, mixture, by)
         except ValueError as error:
             raise ValueError(f"{name}: {error}") from None
-        codes[name], codebooks[name] = used_entries(
-            owners, (scale * mixture.means).to(weight.dtype)
-        )
+        book = (scale * mixture.means).to(weight.dtype)
+        codes[name], codebooks[name] = used_entries(owners, book)
     return Quantised.beside(plain_state(model), codes, codebooks)
 
 
@@ -171,9 +160,10 @@ class _SharedWeights(torch.autograd.Function):
 class _Codebook(nn.Module):
     """Parametrisation of a weight by its codebook; the stored parameter leaves entry 0 out."""
 
+    codes: Tensor
+
     def __init__(self, codes: Tensor) -> None:
         super().__init__()
-        self.codes: Tensor
         self.register_buffer("codes", codes.long())
 
     def forward(self, entries: Tensor) -> Tensor:
@@ -188,25 +178,19 @@ def freeze(model: nn.Module, quantised: Quantised) -> nn.Module:
     Source: Han, Mao and Dally, "Deep Compression" (2015), section 3.
 
     Args:
-        model: changed in place, of the architecture that was quantised.
-        quantised: what to put into it.
-
-    Returns:
-        The model, whose ``parameters()`` are now the codebooks and the rest. Build the optimiser
-        after this call.
-
-    Raises:
-        ValueError: the model does not fit, or every weight is zero.
+        model: of the architecture that was quantised, else this is a ValueError; changed in
+            place: its ``parameters()`` are then the codebooks and the rest. Build the optimiser
+            after this call.
+        quantised: what to put into it; a ValueError where every weight is zero.
     """
     if all(len(codebook) == 1 for codebook in quantised.codebooks.values()):
-        raise ValueError(
-            "quantised has only zeros, so nothing is left to train; weaken the prior (tau, pi_0)"
-        )
+        raise ValueError("quantised has only zeros to train; weaken the prior (tau, pi_0)")
     quantised.load_into(model)
     tied = {name: owner for name, owner in quantised.ties.items() if owner in quantised.codes}
-    places = {name: _owner(model, name) for name in quantised.codes.keys() | tied.keys()}
     entries: dict[str, nn.Parameter] = {}
-    for name, (module, attribute) in sorted(places.items(), key=lambda place: place[0] in tied):
+    for name in (*quantised.codes, *tied):
+        path, _, attribute = name.rpartition(".")
+        module = unwrapped(unwrapped(model).get_submodule(path))
         if parametrize.is_parametrized(module, attribute):
             continue  # a module in two places
         owner, weight = tied.get(name, name), getattr(module, attribute)
@@ -222,13 +206,10 @@ def freeze(model: nn.Module, quantised: Quantised) -> nn.Module:
 
 
 def unfreeze(model: nn.Module) -> Quantised:
-    """Take the trained codebooks out of a frozen model and leave plain weights in it.
+    """Take codes, trained codebooks and the rest out of a frozen model; plain weights stay in it.
 
     Args:
         model: as ``freeze`` made it, else this is a ValueError; changed in place.
-
-    Returns:
-        Codes as they were, codebooks as trained, and the rest.
     """
     codes, codebooks = {}, {}
     for path, module in unwrapped(model).named_modules():
@@ -242,8 +223,3 @@ def unfreeze(model: nn.Module) -> Quantised:
     if not codes:
         raise ValueError("model is not frozen; call freeze(model, quantised) first")
     return Quantised.beside(plain_state(make_plain(model)), codes, codebooks)
-
-
-def _owner(model: nn.Module, name: str) -> tuple[nn.Module, str]:
-    path, _, attribute = name.rpartition(".")
-    return unwrapped(unwrapped(model).get_submodule(path)), attribute

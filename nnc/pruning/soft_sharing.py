@@ -10,19 +10,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from nnc.hints import check
 from nnc.priors import Beta, Gamma, GaussianMixturePrior, HyperPriors
 from nnc.pruning.folding import normalised_layers
 from nnc.pruning.kmeans import kmeans
 from nnc.pruning.quantised import Quantised, entropy
 from nnc.pruning.sharing import Rule, quantise
-from nnc.weights import (
-    check_settable,
-    plain_state,
-    prunable_weights,
-    pull_ratio,
-    unwrapped,
-    wide,
-)
+from nnc.weights import check_settable, plain_state, prunable_weights, pull_ratio, unwrapped, wide
 
 _COMPONENTS = 16  # besides the zero component
 # Of the zero component. More makes smaller files where there are many steps; with few, weights that
@@ -81,17 +75,18 @@ class SoftWeightSharing(nn.Module):
         super().__init__()
         given = {"examples": examples, "steps": steps, "tau": tau}
         for name, value in (given | {"ramp": ramp, "ease": ease, "relief": relief}).items():
-            if not isinstance(value, Real):
-                raise ValueError(f"{name} is a {type(value).__name__}, must be a number")
-        _check("examples", examples, examples >= 1, "at least 1: the number of training examples")
-        _check("steps", steps, steps >= 1, "at least 1: epochs times batches of an epoch")
-        _check("tau", tau, 0 <= tau < math.inf, "at least 0 and finite")
-        _check("ramp", ramp, 0 <= ramp <= 1, "from 0 to 1, a share of the steps")
-        _check("ease", ease, 0 <= ease <= 1, "from 0 to 1, a share of the steps")
-        _check("relief", relief, 0 < relief <= 1, "above 0 and at most 1")
+            check(name, value, isinstance(value, Real), "a number")
+        check("examples", examples, examples >= 1, "at least 1: the number of training examples")
+        check("steps", steps, steps >= 1, "at least 1: epochs times batches of an epoch")
+        check("tau", tau, 0 <= tau < math.inf, "at least 0 and finite")
+        check("ramp", ramp, 0 <= ramp <= 1, "from 0 to 1, a share of the steps")
+        check("ease", ease, 0 <= ease <= 1, "from 0 to 1, a share of the steps")
+        check("relief", relief, 0 < relief <= 1, "above 0 and at most 1")
         self._model = (model,)  # in a tuple: its parameters are not ours
         weights = prunable_weights(model)
-        _check_finite(weights)
+        allowed = "finite; a row of zeros below weight_norm is not, else train it again"
+        for name, weight in weights.items():
+            check(name, weight, bool(torch.isfinite(weight).all()), allowed)
         self._units = _units(model, weights) if prior is None else dict.fromkeys(weights, 1.0)
         self._prior = prior if prior is not None else self._first_prior(weights)
         self._prior.to(next(iter(weights.values())).device)
@@ -159,18 +154,12 @@ class SoftWeightSharing(nn.Module):
         """Set what would be pruned now to zero, keep it there, and let the rest settle.
 
         From here on the pressure is ``relief``. Call it after the last step of clustering, and
-        train on for as long as the weights need.
-
-        Returns:
-            The share of prunable weights that is held.
-
-        Raises:
-            ValueError: a weight is masked or parametrised, so that it cannot be set (named).
+        train on for as long as the weights need. Gives the share of prunable weights that is
+        held. A weight that is masked or parametrised cannot be set: a ValueError names it.
         """
         check_settable(prunable_weights(self.model), "be held at zero")
         assigned = self._assigned()
-        owned = {name: codes == 0 for name, codes in assigned.codes.items()}
-        self._held = {name: zero.to(self._device()) for name, zero in owned.items()}
+        self._held = self._here({name: codes == 0 for name, codes in assigned.codes.items()})
         self._set_factor()
         self._return_to_zero()
         return assigned.sparsity()
@@ -178,13 +167,11 @@ class SoftWeightSharing(nn.Module):
     def quantise(self, levels: int | None = None) -> Quantised:
         """Step 3: prune what the zero component owns, and bring the rest to few values.
 
+        The model is left unchanged; :func:`nnc.freeze` puts the result into it to train on.
+
         Args:
             levels: entries of a k-means codebook for each tensor, zero among them; None sets
                 weights to the means of their components, one mixture for all layers.
-
-        Returns:
-            The network as codes and codebooks; the model is left unchanged.
-            :func:`nnc.freeze` puts it into the model to train the codebooks on.
         """
         if levels is None:
             return self._assigned()
@@ -233,7 +220,7 @@ class SoftWeightSharing(nn.Module):
         """What ``state_dict`` keeps besides the prior."""
         # Units and hyper-priors come from the weights that the object was made with.
         start = {"units": dict(self._units), "hyper": asdict(self._prior.hyper)}
-        return {"taken": self.taken, "held": dict(self._held)} | start
+        return start | {"taken": self.taken, "held": dict(self._held)}
 
     def set_extra_state(self, state: dict[str, Any]) -> None:
         """Take it up again."""
@@ -241,7 +228,7 @@ class SoftWeightSharing(nn.Module):
         zero, others, pi_0 = (state["hyper"][name] for name in ("zero", "others", "pi_0"))
         pi_0 = pi_0 and Beta(**pi_0)
         self._prior.hyper = HyperPriors(zero=Gamma(**zero), others=Gamma(**others), pi_0=pi_0)
-        self._held = {name: zero.to(self._device()) for name, zero in state["held"].items()}
+        self._held = self._here(state["held"])
         self._set_factor()
 
     def _set_factor(self) -> None:
@@ -249,12 +236,13 @@ class SoftWeightSharing(nn.Module):
         # A new one: the last one's graph may still be there.
         self._factor = torch.full_like(self._factor, self.tau / self.examples * self.pressure)
 
-    def _device(self) -> torch.device:
-        return self._prior.means.device
+    def _here(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+        return {name: tensor.to(self._prior.means.device) for name, tensor in tensors.items()}
 
     def _seen(self, weights: dict[str, Tensor]) -> list[Tensor]:
         """Weights as the prior sees them: each layer in its unit, and none in half precision."""
-        return [_in_unit(weight, self._units[name]) for name, weight in weights.items()]
+        found = ((wide(weight), self._units[name]) for name, weight in weights.items())
+        return [weight if unit == 1 else weight / unit for weight, unit in found]
 
     @torch.no_grad()
     def _return_to_zero(self) -> None:
@@ -270,8 +258,7 @@ class SoftWeightSharing(nn.Module):
         with torch.no_grad():
             seen = self._seen(weights)
             limit = max(float(w.abs().max()) for w in seen)
-        if limit == 0:
-            raise ValueError("model has weights that are all zero, must have been trained")
+        check("the largest weight of model", limit, limit > 0, "above 0: train it first")
         dtype = torch.float64 if any(w.dtype == torch.float64 for w in seen) else torch.float32
         unit = (limit / 0.6) ** 2
         return GaussianMixturePrior(
@@ -289,32 +276,12 @@ def _units(model: nn.Module, weights: dict[str, Tensor]) -> dict[str, float]:
     The others are the tensors whose scale matters; without any, all have the deviation 0.05.
     """
     free = {id(layer.weight) for layer, _ in normalised_layers(unwrapped(model))}
-    spread = {name: _deviation(w) for name, w in weights.items()}
+    spread = {
+        name: float(w.double().std(correction=min(1, w.numel() - 1))) for name, w in weights.items()
+    }
     bound = [s for name, s in spread.items() if id(weights[name]) not in free and s > 0]
     common = math.exp(sum(map(math.log, bound)) / len(bound)) if bound else 0.05
     return {
         name: spread[name] / common if id(w) in free and spread[name] > 0 else 1.0
         for name, w in weights.items()
     }
-
-
-def _check_finite(weights: dict[str, Tensor]) -> None:
-    for name, weight in weights.items():
-        if not bool(torch.isfinite(weight).all()):
-            raise ValueError(
-                f"model has values that are NaN or infinite in {name}, must be finite; a row of "
-                "zeros below weight_norm is such, else train it again"
-            )
-
-
-def _in_unit(weight: Tensor, unit: float) -> Tensor:
-    return wide(weight) if unit == 1 else wide(weight) / unit
-
-
-def _deviation(weight: Tensor) -> float:
-    return float(weight.double().std()) if weight.numel() > 1 else 0.0
-
-
-def _check(name: str, value: float, fits: bool, allowed: str) -> None:
-    if not fits:
-        raise ValueError(f"{name} is {value}, must be {allowed}")

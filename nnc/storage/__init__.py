@@ -45,10 +45,10 @@ def dumps(
             or a name or the metadata are no texts.
     """
     if not isinstance(quantised, Quantised):
-        raise StorageError(
-            f"quantised is a {type(quantised).__name__}, must be a Quantised: what nnc.quantise, "
-            "SoftWeightSharing.quantise or nnc.quantise_kmeans gives"
+        wanted = (
+            "a Quantised: what nnc.quantise, SoftWeightSharing.quantise or quantise_kmeans gives"
         )
+        raise StorageError(f"quantised is a {type(quantised).__name__}, must be {wanted}")
     return container.write(coding.to_entries(quantised, precision), metadata or {})
 
 

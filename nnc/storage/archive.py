@@ -59,11 +59,7 @@ class Archive(Mapping[str, Tensor]):
         return len(self.entries)
 
     def quantised(self, name: str) -> tuple[Tensor, Tensor]:
-        """The codes of a quantised weight, int32, and its codebook.
-
-        Raises:
-            ValueError: the tensor is none.
-        """
+        """The codes of a quantised weight, int32, and its codebook; a ValueError for others."""
         found = self._decoded(name)
         if isinstance(found, Tensor):
             raise ValueError(f"name is {name!r}, which is not quantised; read it as archive[name]")
@@ -88,10 +84,8 @@ class Archive(Mapping[str, Tensor]):
 def check_memory(entries: Iterable[Entry], max_bytes: int) -> None:
     """Refuse tensors that would take more memory than allowed."""
     if (memory := sum(entry.memory for entry in entries)) > max_bytes:
-        raise StorageError(
-            f"the network takes {memory} bytes, allowed are max_bytes = {max_bytes}; "
-            "raise max_bytes if you trust the file"
-        )
+        allowed = f"allowed are max_bytes = {max_bytes}; raise max_bytes if you trust the file"
+        raise StorageError(f"the network takes {memory} bytes, {allowed}")
 
 
 def limit_of(max_bytes: int | None, size: int) -> int:

@@ -43,8 +43,7 @@ def decide(coder, buffer, probability, bit):  # type: ignore[no-untyped-def]
         probability: of a 1, in units of 1 / 65,536, from 1 to 65,535.
         bit: 0 or 1; when reading, anything.
 
-    Returns:
-        The bit. When the buffer is full, the coder's FULL is set and what follows is lost.
+    When the buffer is full, the coder's FULL is set and what follows is lost.
     """
     bound = (coder[RANGE] * probability) >> 16
     if coder[DECODING]:

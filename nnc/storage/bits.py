@@ -60,10 +60,8 @@ class Reader:
     def take(self, count: int) -> memoryview:
         """The next ``count`` bytes."""
         if (short := count - len(self)) > 0:
-            raise StorageError(
-                f"{self._what} ends at byte {len(self._data)}, {short} bytes short; it is "
-                "truncated or damaged"
-            )
+            told = f"{self._what} ends at byte {len(self._data)}, {short} bytes short"
+            raise StorageError(f"{told}; it is truncated or damaged")
         self.position += count
         return self._data[self.position - count : self.position]
 

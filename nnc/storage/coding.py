@@ -13,30 +13,18 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
-from typing import TypeVar
+from typing import TypeVar, get_args
 
 import numpy as np
 from torch import Tensor
 
 from nnc.pruning.quantised import Quantised
-from nnc.storage import context
-from nnc.storage.container import (
-    AS_IS,
-    CODERS,
-    MOST_HINTED,
-    TIED,
-    Entry,
-    File,
-    checksum,
-    in_one_piece,
-    matrix,
-    rows_of_pieces,
-)  # fmt: skip
+from nnc.storage import container, context
+from nnc.storage.container import AS_IS, CODERS, TIED, Entry, File, in_one_piece, matrix
 from nnc.storage.errors import StorageError
 from nnc.storage.tensors import Precision, bounds_of, of_codes, of_rest, to_codes, to_tensor
 
 _WORKERS = os.cpu_count() or 1  # tensors at a time; compiled loops let others run
-_PLAIN = {name: coder for name, coder in CODERS.items() if coder is not context}
 
 One = TypeVar("One")
 Other = TypeVar("Other")
@@ -62,16 +50,15 @@ def on_all_cores(task: Callable[[One], Other], given: Iterable[One]) -> Iterator
 def encoded(
     given: Iterable[tuple[str, One]],
     work: Callable[[str, One], Coded | Tensor],
+    ties: Mapping[str, str],
     precision: Precision,
 ) -> Iterator[Entry]:
-    """The entries of tensors, in their order, coded on all cores; errors as of ``dumps``.
+    """The entries of tensors, in their order, coded on all cores; then those that are tied.
 
-    Args:
-        given: names and tensors.
-        work: from these, in any thread, to codes and a codebook, or to the tensor to keep.
-        precision: what float32 numbers are rounded to.
+    ``work`` leads from a name and what is given with it, in any thread, to codes and a codebook,
+    or to the tensor to keep. Precision and errors are those of ``nnc.storage.dumps``.
     """
-    if precision not in ("float32", "float16"):
+    if precision not in get_args(Precision):
         raise StorageError(f"precision is {precision!r}, must be 'float32' or 'float16'")
 
     def prepared(one: tuple[str, One]) -> list[Way]:
@@ -80,7 +67,13 @@ def encoded(
             return of_rest(name, found, precision)
         return [of_codes(name, *found, precision)]
 
-    return on_all_cores(_smallest, _hinted(on_all_cores(prepared, given)))
+    known: dict[str, Entry] = {}
+    ways = _hinted(on_all_cores(prepared, given))
+    for place, entry in enumerate(on_all_cores(_smallest, ways)):
+        yield entry
+        known[entry.name] = replace(entry, numbers=b"", pieces=(), hint=0, same_as=place)
+    for name, owner in ties.items():
+        yield replace(known[owner], name=name, form=TIED)
 
 
 def _hinted(given: Iterable[list[Way]]) -> Iterator[tuple[list[Way], int, np.ndarray | None]]:
@@ -89,7 +82,7 @@ def _hinted(given: Iterable[list[Way]]) -> Iterator[tuple[list[Way], int, np.nda
     for place, ways in enumerate(given):
         (entry, levels), distance, hints = ways[0], 0, None
         if in_one_piece(entry) and entry.book > 1:
-            if 0 < depth < MOST_HINTED and levels.shape[1] % len(rows) == 0:
+            if 0 < depth < container.MOST_HINTED and levels.shape[1] % len(rows) == 0:
                 distance, hints = place - before, rows.repeat(levels.shape[1] // len(rows))
             if len(entry.shape) > 1:
                 rows, before = np.count_nonzero(levels, axis=1), place
@@ -102,23 +95,20 @@ def _smallest(given: tuple[list[Way], int, np.ndarray | None]) -> Entry:
     ways, distance, hints = given
     found = [_coded(entry, levels, distance, hints) for entry, levels in ways]
     best = min(found, key=lambda entry: entry.size + 4 * (entry.form != AS_IS))
-    return replace(best, crc=checksum(best))
+    return replace(best, crc=container.checksum(best))
 
 
 def _coded(entry: Entry, levels: np.ndarray, distance: int, hints: np.ndarray | None) -> Entry:
     """An entry with its matrix in the coder that takes the fewest bytes."""
     if entry.form == AS_IS or levels.size == 0 or entry.book == 1:
         return entry
-    bounds, step = bounds_of(entry), rows_of_pieces(entry.shape)
-    pieces = [levels[at : at + step] for at in range(0, len(levels), step)]
-    sizes = {name: sum(c.size(piece, bounds) for piece in pieces) for name, c in _PLAIN.items()}
-    plain = min(sizes, key=lambda name: sizes[name])
-    width = _width(entry.shape)
-    data = tuple(context.encode(piece, bounds, hints=hints, width=width) for piece in pieces)
-    if sum(map(len, data)) < sizes[plain]:
-        hint = distance if context.uses_hints(data[0]) else 0
-        return replace(entry, form="context", pieces=data, hint=hint)
-    return replace(entry, form=plain, pieces=tuple(CODERS[plain].encode(p, bounds) for p in pieces))
+    bounds, found = bounds_of(entry), list[Entry]()
+    for form, coder in CODERS.items():
+        more = {"hints": hints, "width": _width(entry.shape)} if form == "context" else {}
+        data = tuple(coder.encode(piece, bounds, **more) for piece in _pieces(entry, levels))
+        hint = distance if form == "context" and context.uses_hints(data[0]) else 0
+        found.append(replace(entry, form=form, pieces=data, hint=hint))
+    return min(found, key=lambda entry: entry.coded)
 
 
 def chains(file: File) -> list[list[int]]:
@@ -129,7 +119,7 @@ def chains(file: File) -> list[list[int]]:
         if entry.form == TIED:
             continue
         chain, depth = known[place - entry.hint] if entry.hint else ([], 0)
-        if depth >= MOST_HINTED:
+        if depth >= container.MOST_HINTED:
             raise StorageError(f"tensor {entry.name!r} is the end of more than {depth} hints")
         found += [] if chain else [chain]
         chain.append(place)
@@ -140,12 +130,10 @@ def chains(file: File) -> list[list[int]]:
 def decoded(
     file: File, counts: dict[int, np.ndarray], chain: Sequence[int]
 ) -> list[Coded | Tensor]:
-    """What the tensors of a chain are: codes and codebook, or numbers; errors name the damaged one.
+    """What the tensors of a chain are: codes and codebook, or numbers; a damaged one is named.
 
-    Args:
-        file: the file.
-        counts: non-zeros of each row, by place, of matrices that hint; those of the chain come in.
-        chain: places, each behind the one that hints at it unless counts have that.
+    The counts are the non-zeros of each row, by place, of matrices that hint; those of the chain
+    come in. Each place stands behind the one that hints at it unless the counts have that.
     """
     found: list[Coded | Tensor] = []
     for place in chain:
@@ -170,13 +158,15 @@ def decoded(
     return found
 
 
+def _pieces(entry: Entry, levels: np.ndarray) -> list[np.ndarray]:
+    step = container.rows_of_pieces(entry.shape)
+    return [levels[at : at + step] for at in range(0, len(levels), step)]
+
+
 def _levels(entry: Entry, hints: np.ndarray | None) -> np.ndarray:
     """The matrix of a coded entry, int32."""
-    bounds, shape = bounds_of(entry), matrix(entry.shape)
-    levels = np.zeros(shape, dtype=np.int32)
-    step = rows_of_pieces(entry.shape)
-    for number, data in enumerate(entry.pieces):
-        piece = levels[number * step : (number + 1) * step]
+    bounds, levels = bounds_of(entry), np.zeros(matrix(entry.shape), dtype=np.int32)
+    for piece, data in zip(_pieces(entry, levels), entry.pieces, strict=False):
         if entry.form == "context":
             piece[:] = context.decode(data, piece.shape, bounds, hints=hints)
         else:
@@ -187,23 +177,9 @@ def _levels(entry: Entry, hints: np.ndarray | None) -> np.ndarray:
 def to_entries(quantised: Quantised, precision: Precision) -> Iterator[Entry]:
     """The entries of a network: coded tensors, the rest, ties, each in the order it has there."""
     books = quantised.codebooks
-    given: list[tuple[str, Coded | Tensor]] = [
-        *((name, (codes, books[name])) for name, codes in quantised.codes.items()),
-        *quantised.rest.items(),
-    ]
-    entries = []
-    for entry in encoded(given, lambda name, found: found, precision):
-        yield entry
-        entries.append(replace(entry, numbers=b"", pieces=()))
-    yield from tied(quantised.ties, entries)
-
-
-def tied(ties: Mapping[str, str], entries: Sequence[Entry]) -> Iterator[Entry]:
-    """The entries of names that are tied to those of others."""
-    places = {entry.name: place for place, entry in enumerate(entries)}
-    for name, owner in ties.items():
-        at = places[owner]
-        yield replace(entries[at], form=TIED, name=name, same_as=at, hint=0)
+    coded = ((name, (codes, books[name])) for name, codes in quantised.codes.items())
+    given: list[tuple[str, Coded | Tensor]] = [*coded, *quantised.rest.items()]
+    return encoded(given, lambda name, found: found, quantised.ties, precision)
 
 
 def to_quantised(file: File) -> Quantised:
@@ -214,24 +190,21 @@ def to_quantised(file: File) -> Quantised:
         values |= zip(chain, found, strict=True)
     own = {file.entries[place].name: values[place] for place in sorted(values)}
     coded = {name: found for name, found in own.items() if isinstance(found, tuple)}
+    rest = {name: found for name, found in own.items() if isinstance(found, Tensor)}
+    books = {name: book for name, (_, book) in coded.items()}
     tied = (entry for entry in file.entries if entry.form == TIED)
+    ties = {entry.name: file.entries[entry.same_as].name for entry in tied}
     try:
-        return Quantised(
-            {name: codes for name, (codes, _) in coded.items()},
-            {name: book for name, (_, book) in coded.items()},
-            {name: found for name, found in own.items() if isinstance(found, Tensor)},
-            {entry.name: file.entries[entry.same_as].name for entry in tied},
-        )
+        return Quantised({name: codes for name, (codes, _) in coded.items()}, books, rest, ties)
     except ValueError as error:
         raise StorageError(f"the file holds no quantised network ({error})") from None
 
 
 def _width(shape: Sequence[int]) -> int:
     """Of the picture or kernel that the columns of a matrix are; 1 where there is none."""
-    if len(shape) > 2:
-        width = shape[-1]
-    else:
-        sides = (math.isqrt(matrix(shape)[1] // channels) for channels in (1, 3))
-        fits = (s for s, c in zip(sides, (1, 3), strict=True) if s > 3 and c * s * s == shape[-1])
-        width = next(fits, 1) if len(shape) == 2 else 1
+    width = shape[-1] if len(shape) > 2 else 1
+    for channels in (1, 3) if len(shape) == 2 and width == 1 else ():
+        side = math.isqrt(shape[1] // channels)
+        if side > 3 and channels * side * side == shape[1]:
+            width = side
     return width if width < context.MARGIN else 1

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import json
 import math
+import os
 import struct
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
@@ -139,8 +140,7 @@ def checksum(entry: Entry) -> int:
 class Writer:
     """Takes entries one by one; their bytes go to a file, the directory stays in memory.
 
-    Raises:
-        StorageError: the metadata or a name are no texts.
+    Metadata or names that are no texts are a StorageError.
     """
 
     def __init__(self, metadata: Mapping[str, str], bodies: BinaryIO) -> None:
@@ -155,10 +155,8 @@ class Writer:
     def add(self, entry: Entry) -> None:
         """One more tensor."""
         if len(entry.shape) > _MOST_DIMENSIONS or math.prod(map(_one, entry.shape)) > _MOST_SIZE:
-            raise StorageError(
-                f"{entry.name!r} has shape {entry.shape}, must have at most 64 sizes and 2⁵³ "
-                "numbers"
-            )
+            most = "at most 64 sizes and 2⁵³ numbers"
+            raise StorageError(f"{entry.name!r} has shape {entry.shape}, must have {most}")
         name = _utf8(entry.name)
         for word, short in _SHORT.items():
             name = name.replace(word, short)
@@ -185,10 +183,8 @@ def write(entries: Iterable[Entry], metadata: Mapping[str, str]) -> bytes:
 def read(data: bytes | memoryview, max_bytes: int) -> File:
     """The entries of a file, every size checked against the file, all names against ``max_bytes``.
 
-    The bytes of the tensors are not looked at: :meth:`Entry.checked` does.
-
-    Raises:
-        StorageError: this is no such file, or it is damaged.
+    The bytes of the tensors are not looked at: :meth:`Entry.checked` does. What is no such file,
+    or damaged, is a StorageError.
     """
     data = memoryview(data)
     listed, end = _directory(data)
@@ -224,10 +220,8 @@ def _directory(data: memoryview) -> tuple[Reader, int]:
     if begin[:3] != MAGIC[: len(begin)] or len(begin) < 4:
         raise StorageError(f"the file begins with {begin[:3]!r}, must begin with {MAGIC!r}")
     if begin[3] != VERSION:
-        raise StorageError(
-            f"version is {begin[3]}, this release reads {VERSION}; store the network again, or "
-            "install the release that wrote it"
-        )
+        remedy = "store the network again, or install the release that wrote it"
+        raise StorageError(f"version is {begin[3]}, this release reads {VERSION}; {remedy}")
     reader = Reader(data, "the file")
     reader.take(4)
     length = reader.varint()
@@ -266,19 +260,14 @@ def _text(data: bytes) -> bytes:
 
 def _head(entry: Entry, before: bytes, name: bytes) -> bytes:
     """What the directory says of an entry; its name is told by what differs from that before."""
-    same = (a == b for a, b in zip(before, name, strict=False))
-    least = min(len(before), len(name))
-    shared = next((i for i, equal in enumerate(same) if not equal), least)
+    shared = len(os.path.commonprefix([before, name]))  # noqa: RUF071 (bytes, not paths)
     form = _FORMS.index(entry.form) + _REST * (entry.rest and entry.form not in (AS_IS, TIED))
     parts = [varint(shared), _text(name[shared:]), bytes([form + _HINTED * (entry.hint > 0)])]
     if entry.form == TIED:
         return b"".join([*parts, varint(entry.same_as)])
     parts += [varint(entry.hint)] if entry.hint else []
-    parts += [
-        bytes([16 * _NAMES.index(entry.kind) + _NAMES.index(entry.stored)]),
-        varint(len(entry.shape)),
-        *(varint(side) for side in entry.shape),
-    ]
+    parts += [bytes([16 * _NAMES.index(entry.kind) + _NAMES.index(entry.stored)])]
+    parts += map(varint, (len(entry.shape), *entry.shape))
     if entry.form != AS_IS:
         parts += [varint(entry.book), *(varint(len(piece)) for piece in entry.pieces)]
     return b"".join([*parts, struct.pack("<I", checksum(entry))])

@@ -9,6 +9,7 @@ The decoder learns the same from what it has read. The page "File format" of the
 every step; the mixing follows Mahoney, "Adaptive weighing of context models" (2005).
 """
 
+# mypy: disable-error-code="no-untyped-def, call-arg"
 from __future__ import annotations
 
 from functools import cache
@@ -97,23 +98,14 @@ def _half_octaves(n: int) -> int:
 
 # Three tables in one array. First, log2 of a count, the count 0 standing for 0.4 (five times the
 # count and 2); then the probabilities; then the steps in which numbers up to 4,095 are told apart.
-_TABLES = np.concatenate(
-    [
-        log2_table(_LIMIT + 2, 5, 2),
-        _squash_table(),
-        np.array([_half_octaves(n) for n in range(4096)]),
-    ]
-)
+_HALF_OCTAVES = [_half_octaves(n) for n in range(4096)]
+_TABLES = np.concatenate([log2_table(_LIMIT + 2, 5, 2), _squash_table(), _HALF_OCTAVES])
 _MIDDLE = _LIMIT + 2 + _STEEP  # where the probability of even odds is
 _STEPS = _LIMIT + 2 + 2 * _STEEP + 1
 
 
 def encode(
-    levels: np.ndarray,
-    bounds: tuple[int, int],
-    *,
-    hints: np.ndarray | None = None,
-    width: int = 1,
+    levels: np.ndarray, bounds: tuple[int, int], *, hints: np.ndarray | None = None, width: int = 1
 ) -> bytes:
     """The bytes of a matrix of levels, the first of which says how it was scanned.
 
@@ -145,17 +137,13 @@ def encode(
 
 
 def decode(
-    data: bytes | memoryview,
-    shape: tuple[int, int],
-    bounds: tuple[int, int],
-    *,
+    data: bytes | memoryview, shape: tuple[int, int], bounds: tuple[int, int],
     hints: np.ndarray | None = None,
-) -> np.ndarray:
+) -> np.ndarray:  # fmt: skip
     """The matrix in ``data``, int32, of ``shape``; the other arguments as ``encode`` had them.
 
-    Raises:
-        StorageError: the data cannot hold so many weights, give a level outside the bounds, or
-            have bytes to spare.
+    Data that cannot hold so many weights, give a level outside the bounds, or have bytes to spare
+    are a StorageError.
     """
     data, count = bytes(data), shape[0] * shape[1]
     if not data or data[0] % 64 == 0:
@@ -198,40 +186,27 @@ def _encode(
         room *= 2
 
 
-def _walk(  # type: ignore[no-untyped-def]
-    shape, flat, bounds, scan, hints, coder, buffer
-):
-    """Code every weight with a model that knows nothing yet.
-
-    Returns:
-        The coder, or None where a level is impossible.
-    """
+def _walk(shape, flat, bounds, scan, hints, coder, buffer):
+    """Code every weight with a new model: the coder's state, None where a level is impossible."""
     rows, columns = shape
     near = np.zeros(rows if scan.transposed else columns)
     if hints is not None:
         near = _TABLES[_STEPS + np.minimum(hints, 4095)]
     by_row, by_column = (near, np.zeros(columns)) if scan.transposed else (np.zeros(rows), near)
-    state = np.concatenate(
-        [
-            np.asarray(coder),
-            np.zeros(2 * _CONTEXTS),
-            np.full(_KINDS, _FIRST_RATE),
-            np.full(_KINDS * _CONTEXTS, _FIRST_WEIGHT),
-        ]
-    )
+    slots, rates = np.zeros(2 * _CONTEXTS), np.full(_KINDS, _FIRST_RATE)
+    weights = np.full(_KINDS * _CONTEXTS, _FIRST_WEIGHT)
+    state = np.concatenate([np.asarray(coder), slots, rates, weights])
     state, counts = numbers(state), zeros(2 * _ALL * _SLOTS)
     lines = zeros(5 * (columns + 2 * MARGIN))
     used = (7, 5) if scan.full else (1, 1)
     sizes = (rows, columns, scan.width, *bounds, *used)
     hints = numbers(np.concatenate([by_row, by_column]))
-    possible = _code(  # type: ignore[call-arg]
-        flat, *sizes, hints, lines, state, counts, numbers(_TABLES), buffer
-    )
+    possible = _code(flat, *sizes, hints, lines, state, counts, numbers(_TABLES), buffer)
     return state if possible else None
 
 
 @compiled
-def _mixed(state, counts, tables, buffer, used, kind, bit):  # type: ignore[no-untyped-def]
+def _mixed(state, counts, tables, buffer, used, kind, bit):
     """Code a decision at the mixed odds of the first slots, and let slots and weights learn it."""
     first = _WEIGHT + kind * _CONTEXTS
     total = 0
@@ -257,15 +232,13 @@ def _mixed(state, counts, tables, buffer, used, kind, bit):  # type: ignore[no-u
 
 
 @compiled
-def _sign(level):  # type: ignore[no-untyped-def]
+def _sign(level):
     """0 for zero, 1 below, 2 above."""
     return 1 if level < 0 else (2 if level > 0 else 0)
 
 
 @compiled
-def _zero_contexts(  # type: ignore[no-untyped-def]
-    state, lines, tables, edge, width, at, row, gap, hint
-):
+def _zero_contexts(state, lines, tables, edge, width, at, row, gap, hint):
     """Slots 1 to 6 for the question whether a weight is zero."""
     left, above, ones = at, edge + at, 2 * edge + at
     a, d = lines[left - 1], lines[above]
@@ -293,7 +266,7 @@ def _zero_contexts(  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _level(  # type: ignore[no-untyped-def]
+def _level(
     state, counts, tables, buffer, used, bits, signed, negative, rest, a, b, d, row_sign,
     column_sign, row_size, column_size,
 ):  # fmt: skip
@@ -324,7 +297,7 @@ def _level(  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _code(  # type: ignore[no-untyped-def]
+def _code(
     flat, rows, columns, width, lowest, highest, zero_used, level_used,
     hints, lines, state, counts, tables, buffer,
 ):  # fmt: skip

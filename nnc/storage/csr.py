@@ -19,16 +19,8 @@ def encode(levels: np.ndarray, bounds: tuple[int, int]) -> bytes:
     row, column = levels.nonzero()
     pointers = np.concatenate([[0], np.bincount(row, minlength=len(levels)).cumsum()])
     arrays = (pointers, column, levels[row, column] - bounds[0])
-    return b"".join(
-        array.astype(kind).tobytes()
-        for array, kind in zip(arrays, _types(levels.shape, bounds), strict=True)
-    )
-
-
-def size(levels: np.ndarray, bounds: tuple[int, int]) -> int:
-    """Number of bytes that ``encode`` would give."""
-    pointer, column, value = (kind.itemsize for kind in _types(levels.shape, bounds))
-    return (len(levels) + 1) * pointer + int(np.count_nonzero(levels)) * (column + value)
+    pairs = zip(arrays, _types(levels.shape, bounds), strict=True)
+    return b"".join(array.astype(kind).tobytes() for array, kind in pairs)
 
 
 def decode(data: bytes | memoryview, shape: tuple[int, int], bounds: tuple[int, int]) -> np.ndarray:

@@ -7,10 +7,8 @@ import json
 import pickle
 import tempfile
 import warnings
-from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import safetensors.torch
 import torch
@@ -22,17 +20,15 @@ from nnc.files import UNREADABLE, atomic_write
 from nnc.pruning.kmeans import quantise_tensor, weights_of
 from nnc.pruning.quantised import shared
 from nnc.storage.archive import Archive
-from nnc.storage.coding import Coded, encoded, on_all_cores, tied
-from nnc.storage.container import TIED, TYPES, Entry, Writer
+from nnc.storage.coding import Coded, encoded, on_all_cores
+from nnc.storage.container import TIED, TYPES, Writer
 from nnc.storage.tensors import Precision
 from nnc.weights import plain_name
 
 SAFE = ".safetensors"
 _INDEX = SAFE + ".index.json"
 _MOST_BYTES = 2**30  # that tied tensors may add when written out; one can be tied to many names
-_SAFE_TYPES = {"float64": "F64", "float32": "F32", "float16": "F16", "bfloat16": "BF16"}
-_SAFE_TYPES |= {"int64": "I64", "int32": "I32", "int16": "I16", "int8": "I8", "uint8": "U8"}
-_SAFE_TYPES |= {"bool": "BOOL"}
+_INITIALS = {"float": "F", "bfloat": "BF", "int": "I", "uint": "U", "bool": "BOOL"}  # of types
 
 
 def pack(
@@ -40,22 +36,12 @@ def pack(
 ) -> tuple[int, int]:
     """Prune, cluster and store the network in a file, whatever program trained it.
 
-    Tensors are read, coded and written one after the other, a few at a time on all cores. Those
-    that share memory in the file stay tied. Names lose what ``torch.compile`` and
-    ``DataParallel`` put before them; weights with a mask of ``torch.nn.utils.prune`` are masked.
-
-    Args:
-        source: see :func:`read`.
-        target: the ``.sws`` file, written whole or not at all.
-        levels: entries of each tensor's codebook at most.
-        prune: share of each tensor's weights set to zero.
-        precision: what float32 numbers are rounded to.
-
-    Returns:
-        How many of the coded weights are zero, and how many these are.
-
-    Raises:
-        ValueError: see :func:`read`; or the network has nothing to code.
+    Gives how many of the coded weights are zero, and how many these are. Tensors are read, coded
+    and written one after the other, a few at a time on all cores. Those that share memory in the
+    file stay tied. Names lose what ``torch.compile`` and ``DataParallel`` put before them; weights
+    with a mask of ``torch.nn.utils.prune`` are masked. The source and errors are those of
+    :func:`read`; the target is written whole or not at all; the rest is as in
+    :func:`nnc.quantise_kmeans` and :func:`nnc.storage.dumps`.
     """
     state = read(source)
     ties, names = shared(state), set(weights_of(state, prune))
@@ -70,13 +56,12 @@ def pack(
         return codes, book
 
     with tempfile.TemporaryFile(dir=target.parent) as bodies:
-        writer, entries = Writer({}, bodies), list[Entry]()
-        for entry in encoded(tqdm(given, "packing", leave=False), work, precision):
+        writer = Writer({}, bodies)
+        for entry in encoded(tqdm(given, "packing", leave=False), work, ties, precision):
             writer.add(entry)
-            entries.append(replace(entry, numbers=b"", pieces=()))
-        for entry in tied(ties, entries):
-            writer.add(entry)
-        atomic_write(target, itertools.chain([writer.directory()], _parts(bodies)))
+        bodies.seek(0)
+        parts = iter(lambda: bodies.read(1 << 20), b"")
+        atomic_write(target, itertools.chain([writer.directory()], parts))
     zeros, weights = zip(*counts, strict=True)
     return sum(zeros), sum(weights)
 
@@ -85,57 +70,38 @@ def unpack(path: Path, target: Path) -> None:
     """Write the dense network of a ``.sws`` file as ``.safetensors``, whole or not at all.
 
     That format knows no ties: a tied tensor is written under each of its names, and the metadata
-    say to which it is tied.
-
-    Raises:
-        ValueError: the file is damaged or too large with ties undone, or the target has another
-            ending.
+    say to which it is tied. A ValueError says what is damaged, or too large with ties undone.
     """
     if target.suffix != SAFE:
         raise ValueError(f"target is {target}, must end in {SAFE}")
     archive = Archive(path)
     again = sum(entry.memory for entry in archive.entries.values() if entry.form == TIED)
     if again > _MOST_BYTES:
+        size = f"{again} bytes when undone, allowed are {_MOST_BYTES}"
         raise ValueError(
-            f"{path} has ties that take {again} bytes when undone, allowed are {_MOST_BYTES}; read "
-            "it with nnc.load, which keeps them"
+            f"{path} has ties that take {size}; read it with nnc.load, which keeps them"
         )
-    header: dict[str, Any] = {}
-    at = 0
+    header, at = dict[str, Any](), 0
     for name, entry in archive.entries.items():
-        end = at + entry.count * TYPES[entry.kind]
-        header[name] = {"dtype": _SAFE_TYPES[entry.kind], "shape": entry.shape}
-        header[name]["data_offsets"], at = (at, end), end
+        word = entry.kind.rstrip("0123456789")
+        kind = _INITIALS[word] + entry.kind.removeprefix(word)
+        place = at, at + entry.count * TYPES[entry.kind]
+        header[name], at = {"dtype": kind, "shape": entry.shape, "data_offsets": place}, place[1]
     ties = {name: archive.tied_to(name) for name, e in archive.entries.items() if e.form == TIED}
     text = json.dumps(header | ({"__metadata__": ties} if ties else {})).encode()
     text += b" " * (-len(text) % 8)
     tensors = on_all_cores(archive.__getitem__, tqdm(archive, "unpacking", leave=False))
-    data = (_bytes(tensor) for tensor in tensors)
+    data = (t.reshape(-1).view(torch.uint8).numpy().tobytes() for t in tensors if t.numel())
     atomic_write(target, itertools.chain([len(text).to_bytes(8, "little"), text], data))
-
-
-def _parts(file: IO[bytes]) -> Iterator[bytes]:
-    """What was written to a file, a piece at a time."""
-    file.seek(0)
-    while part := file.read(1 << 20):
-        yield part
-
-
-def _bytes(tensor: Tensor) -> bytes:
-    return tensor.reshape(-1).view(torch.uint8).numpy().tobytes() if tensor.numel() else b""
 
 
 def read(path: Path) -> dict[str, Tensor]:
     """The tensors in a file of weights, mapped into memory where its format allows.
 
-    Args:
-        path: a ``.safetensors`` file or the index of several (``….safetensors.index.json``), or a
-            ``state_dict`` that ``torch.save`` wrote (also below the key ``"state_dict"`` or
-            ``"model"``, as training programs keep it).
-
-    Raises:
-        ValueError: the file holds no ``state_dict`` of weights, or holds code that would be run,
-            or weights that a parametrisation computes from others (named).
+    That is a ``.safetensors`` file or the index of several (``….safetensors.index.json``), or a
+    ``state_dict`` that ``torch.save`` wrote (also below the key ``"state_dict"`` or ``"model"``, as
+    training programs keep it). A file of anything else, of code that would be run, or of weights
+    that a parametrisation computes from others (named) is a ValueError.
     """
     path = Path(path)
     state = _load_index(path) if path.name.endswith(_INDEX) else _load(path)
@@ -167,9 +133,8 @@ def _load(path: Path) -> Any:
         reason = (str(error) or type(error).__name__).splitlines()[0]
         if isinstance(error, pickle.UnpicklingError):  # torch tells its history of the option
             reason = "it is damaged, or holds more than tensors: objects that could run code"
-        raise ValueError(
-            f"{path} cannot be read as weights ({reason}); save the state_dict as {SAFE}"
-        ) from None
+        remedy = f"save the state_dict as {SAFE}"
+        raise ValueError(f"{path} cannot be read as weights ({reason}); {remedy}") from None
 
 
 def _load_index(path: Path) -> dict[str, Tensor]:
@@ -218,10 +183,8 @@ def _unmasked(state: dict[str, Tensor]) -> dict[str, Tensor]:
         elif ".parametrizations." in f".{name}" or (
             "weight" in base and (kept >= {"g", "v"} or kept >= {"orig", "u"})
         ):
-            raise ValueError(
-                f"{name!r} is of a weight that a parametrisation computes (weight_norm or such); "
-                "call nnc.make_plain(model) and save its state_dict again"
-            )
+            told = f"{name!r} is of a weight that a parametrisation computes (weight_norm or such)"
+            raise ValueError(f"{told}; call nnc.make_plain(model) and save its state_dict again")
         else:
             plain[name] = tensor
     return plain

@@ -24,8 +24,9 @@ def qr_code(data: bytes) -> QRCode:
             "QR codes need the package segno; pip install 'nnc-book[qr]'", name="segno"
         ) from None
     if (more := len(data) - MOST_BYTES) > 0:
-        raise ValueError(
-            f"the file has {len(data):,} bytes, {more:,} more than the {MOST_BYTES:,} of a QR "
-            "code; prune more, share fewer values, sort its units, or store it as float16"
+        told = (
+            f"the file has {len(data):,} bytes, {more:,} more than the {MOST_BYTES:,} of a QR code"
         )
+        remedy = "prune more, share fewer values, sort its units, or store it as float16"
+        raise ValueError(f"{told}; {remedy}")
     return segno.make_qr(data, error="l", mode="byte", boost_error=False)

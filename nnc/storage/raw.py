@@ -20,11 +20,6 @@ def encode(levels: np.ndarray, bounds: tuple[int, int]) -> bytes:
     return bits.pack(levels.ravel() - bounds[0], (bounds[1] - bounds[0]).bit_length())
 
 
-def size(levels: np.ndarray, bounds: tuple[int, int]) -> int:
-    """Number of bytes that ``encode`` would give."""
-    return bits.bytes_of(levels.size * (bounds[1] - bounds[0]).bit_length())
-
-
 def decode(data: bytes | memoryview, shape: tuple[int, int], bounds: tuple[int, int]) -> np.ndarray:
     """The matrix in ``data``, int32; a StorageError where they do not fit shape or bounds."""
     width = (bounds[1] - bounds[0]).bit_length()

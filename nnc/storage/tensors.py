@@ -60,11 +60,7 @@ def of_rest(name: str, tensor: Tensor, precision: Precision) -> list[tuple[Entry
 
 
 def bounds_of(entry: Entry) -> tuple[int, int]:
-    """The lowest and the highest level that an entry's matrix can have.
-
-    Raises:
-        StorageError: its codebook is none of quantised weights.
-    """
+    """The lowest and the highest level that an entry's matrix can have, its codebook checked."""
     if not 1 <= entry.book <= MOST_LEVELS:
         raise StorageError(f"a codebook of {entry.book} values, must have 1 to 65,536")
     below = 0
@@ -168,11 +164,7 @@ def _evenly_spaced(book: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
 
 
 def numbers_of(entry: Entry) -> np.ndarray:
-    """The numbers of an entry in the type that its tensor has (bfloat16 as bits).
-
-    Raises:
-        StorageError: their bytes are too few or too many, or the two types do not go together.
-    """
+    """The numbers of an entry in the type that its tensor has (bfloat16 as bits), checked."""
     kind, stored, count = entry.kind, entry.stored, entry.book or entry.count
     scaled = entry.form != AS_IS and kind == "float32" and stored in _WHOLE
     narrow = (kind, stored) == ("float32", "float16") or (

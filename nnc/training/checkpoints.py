@@ -18,65 +18,53 @@ from nnc.files import UNREADABLE, atomic_write
 SECONDS_BETWEEN_SAVES = 60.0  # within an epoch; the end of an epoch is always saved
 History = list[dict[str, float]]
 _NO_SUMS = {"loss": 0.0, "penalty": 0.0, "seconds": 0.0}
+_WAYS_OUT = "choose another path or delete the file"
 _KEYS = {"identity", "modules", "history", "position", "sums"}
 
 
 class CheckpointFile:
     """Where a run stands: model, prior, optimiser, scheduler, history and position.
 
-    Args:
-        path: read from at the start and written to; None for neither.
-        identity: what the run is; a file with another identity is refused.
-        modules: name → anything with ``state_dict`` and ``load_state_dict``, or None.
-        writes: False for the other processes of a distributed run, which only read.
+    A file of another identity, which is what the run is, is refused. Modules, where not None, have
+    ``state_dict`` and ``load_state_dict``. Of the processes of a distributed run one writes.
     """
 
     def __init__(
         self, path: Path | None, identity: str, modules: Mapping[str, Any], writes: bool = True
     ) -> None:
-        self._path = path
-        self._writes = writes
-        self._identity = identity
+        self._path, self._identity, self._writes = path, identity, writes
         self._modules = {name: module for name, module in modules.items() if module is not None}
         self._saved_at = time.monotonic()
 
     def resume(self) -> tuple[History, int, dict[str, float]]:
-        """Restore the modules where the file exists.
+        """Restore the modules where the file exists; a file that is damaged or of another run,
+        model or optimiser is a ValueError.
 
-        Returns:
-            History so far, number of steps done, and the unfinished epoch's sums.
-
-        Raises:
-            ValueError: the file is damaged, of another run, or of another model or optimiser.
+        Gives history so far, number of steps done, and the unfinished epoch's sums.
         """
         if self._path is None or not self._path.exists():
             return [], 0, dict(_NO_SUMS)
         state = _read(self._path)
         if state["identity"] != self._identity:
-            raise ValueError(
-                f"checkpoint {self._path} belongs to another run ({state['identity']}), this "
-                f"run is ({self._identity}); choose another path or delete the file"
-            )
+            runs = f"another run ({state['identity']}), this run is ({self._identity})"
+            raise ValueError(f"checkpoint {self._path} belongs to {runs}; {_WAYS_OUT}")
         for name, module in self._modules.items():
             try:
                 module.load_state_dict(state["modules"][name])
             except UNREADABLE as error:
-                raise ValueError(
-                    f"checkpoint {self._path} has another {name} ({_reason(error)}); choose "
-                    "another path or delete the file"
-                ) from None
+                other = f"another {name} ({_reason(error)})"
+                raise ValueError(f"checkpoint {self._path} has {other}; {_WAYS_OUT}") from None
         return state["history"], state["position"], state["sums"]
 
-    def save_when_due(
-        self, history: History, position: int, sums: dict[str, float], epoch_ended: bool
+    def save(
+        self, history: History, position: int, sums: dict[str, float], due: bool = True
     ) -> None:
-        """Save at the end of an epoch, and within it once a minute."""
-        if epoch_ended or time.monotonic() - self._saved_at > SECONDS_BETWEEN_SAVES:
-            self.save(history, position, sums)
+        """Replace the file where that is due, and else once a minute.
 
-    def save(self, history: History, position: int, sums: dict[str, float]) -> None:
-        """Replace the file, unless the weights are no longer finite: then the last one stays."""
-        if self._path is None or not self._writes or not self._all_finite():
+        Weights that are no longer finite are not written: then the last file stays.
+        """
+        due |= time.monotonic() - self._saved_at > SECONDS_BETWEEN_SAVES
+        if self._path is None or not self._writes or not due or not self._all_finite():
             return
         buffer = io.BytesIO()
         modules = {name: module.state_dict() for name, module in self._modules.items()}
@@ -86,14 +74,10 @@ class CheckpointFile:
         self._saved_at = time.monotonic()
 
     def _all_finite(self) -> bool:
-        kept = (self._modules.get(name) for name in ("model", "prior"))
-        states = (module.state_dict() for module in kept if module is not None)
-        return all(
-            bool(torch.isfinite(value).all())
-            for state in states
-            for value in state.values()
-            if isinstance(value, torch.Tensor)  # a module may keep extra state beside its tensors
-        )
+        kept = [self._modules[name] for name in ("model", "prior") if name in self._modules]
+        values = [value for module in kept for value in module.state_dict().values()]
+        # A module may keep extra state beside its tensors.
+        return all(bool(v.isfinite().all()) for v in values if isinstance(v, torch.Tensor))
 
 
 @contextlib.contextmanager
@@ -120,13 +104,9 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except UNREADABLE as error:
-        raise ValueError(
-            f"checkpoint {path} is damaged ({_reason(error)}); delete it and start anew"
-        ) from None
+        raise ValueError(f"checkpoint {path} is damaged ({_reason(error)}); {_WAYS_OUT}") from None
     if not isinstance(state, dict) or not state.keys() >= _KEYS:
-        raise ValueError(
-            f"checkpoint {path} was not written by nnc.training.fit; choose another path"
-        )
+        raise ValueError(f"checkpoint {path} was not written by nnc.training.fit; {_WAYS_OUT}")
     return state
 
 

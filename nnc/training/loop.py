@@ -7,6 +7,7 @@ number of processes come from Accelerate.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -19,10 +20,19 @@ from torch.optim.lr_scheduler import LRScheduler
 from tqdm.auto import tqdm
 
 from nnc.data.sets import Split, as_input
+from nnc.hints import check
 from nnc.models import answer
 from nnc.training.checkpoints import CheckpointFile, History, signals
-from nnc.training.streams import stream
 from nnc.weights import pull_ratio
+
+
+def stream(*key: int) -> torch.Generator:
+    """A CPU generator for every key of whole numbers from 0, as NumPy's SeedSequence derives it.
+
+    Streams are functions of a key, so that a run can start again anywhere.
+    """
+    word = int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0])
+    return torch.Generator().manual_seed(word >> 1)
 
 
 class Batch(NamedTuple):
@@ -111,15 +121,15 @@ def fit(
             checkpoint is kept.
     """
     accelerator = _accelerator(accelerator)
-    _check(train, epochs, batch_size, accelerator.num_processes)
-    steps = len(train) // batch_size
-    file = CheckpointFile(
-        checkpoint,
-        identity=f"{run} | seed {seed}, {epochs} epochs, batches of {batch_size} from "
-        f"{len(train)}, {precision}",
-        modules={"model": model, "prior": prior, "optimiser": optimiser, "scheduler": scheduler},
-        writes=accelerator.is_main_process,
-    )
+    check("epochs", epochs, epochs >= 1, "at least 1")
+    count, processes = len(train), accelerator.num_processes
+    check("batch_size", batch_size, 1 <= batch_size <= count, f"1 to the {count} training images")
+    even = batch_size % processes == 0
+    check("batch_size", batch_size, even, f"a multiple of the {processes} processes")
+    steps = count // batch_size
+    what = f"seed {seed}, {epochs} epochs, batches of {batch_size} from {count}, {precision}"
+    modules = {"model": model, "prior": prior, "optimiser": optimiser, "scheduler": scheduler}
+    file = CheckpointFile(checkpoint, f"{run} | {what}", modules, accelerator.is_main_process)
     history, start, sums = file.resume()
     largest_label = int(train.labels.max())
     _lay_out(model, precision)
@@ -132,7 +142,8 @@ def fit(
         for position in range(start, epochs * steps):
             epoch, step = divmod(position, steps)
             if step == 0 or position == start:
-                order = _order(len(train), seed, epoch, shuffle)
+                draws = stream(seed, epoch)
+                order = torch.randperm(count, generator=draws) if shuffle else torch.arange(count)
                 pool = train.images if views is None else _view(views(epoch), train)
             # torch's global stream, which dropout draws from, for this one step
             torch.manual_seed(stream(seed, epoch, step, accelerator.process_index).initial_seed())
@@ -143,7 +154,9 @@ def fit(
             batch = _share(images, train.labels[index], index, epoch, model, accelerator)
             model.train()
             logits = _logits(wrapped, batch.images, precision)
-            terms = _terms(logits, batch, largest_label, loss, penalty, position / (epochs * steps))
+            _check_labels(largest_label, logits)
+            terms = {"loss": loss(logits, batch)}
+            terms |= {"penalty": penalty(position / (epochs * steps))} if penalty else {}
             for name, value in terms.items():
                 sums[name] += _finite(value, name, epoch, step, checkpoint)
             optimiser.zero_grad(set_to_none=True)
@@ -162,9 +175,8 @@ def fit(
                 history.append(row)
                 bar.set_postfix_str(_summary(row))
                 began, sums = time.perf_counter(), dict.fromkeys(sums, 0.0)
-            file.save_when_due(history, position + 1, sums, epoch_ended=step + 1 == steps)
+            file.save(history, position + 1, sums, due=bool(came) or step + 1 == steps)
             if came:
-                file.save(history, position + 1, sums)
                 raise KeyboardInterrupt("stopped, a checkpoint is kept; run the same command again")
     accelerator.unwrap_model(wrapped, keep_fp32_wrapper=False)
     return history
@@ -183,16 +195,13 @@ def evaluate(
 def predict(
     model: nn.Module, split: Split, batch_size: int = 250, precision: str = "float32"
 ) -> Tensor:
-    """Logits of every image of a split, in order.
+    """Logits of every image of a split, in order, on the CPU: N × number of classes.
 
     Args:
         model: used in ``eval`` mode and left in the mode it was in.
         split: N images; the labels are not read.
         batch_size: images per forward pass; many more leave a processor's caches.
         precision: as in :func:`fit`.
-
-    Returns:
-        Logits on the CPU, N × number of classes.
     """
     was_training = model.training
     model.eval()
@@ -211,34 +220,15 @@ def _accelerator(given: Any) -> Any:
         from accelerate import Accelerator  # slow to import, and nothing else here needs it
 
         given = Accelerator()
-    if given.mixed_precision == "fp16":
-        raise ValueError("accelerator has mixed_precision 'fp16', allowed are 'no' and 'bf16'")
+    kind = given.mixed_precision
+    check("accelerator.mixed_precision", kind, kind != "fp16", "'no' or 'bf16'")
     return given
 
 
-def _check(train: Split, epochs: int, batch_size: int, processes: int) -> None:
-    if epochs < 1:
-        raise ValueError(f"epochs is {epochs}, must be at least 1")
-    if not 1 <= batch_size <= len(train):
-        raise ValueError(
-            f"batch_size is {batch_size}, must lie between 1 and the {len(train)} training images"
-        )
-    if batch_size % processes:
-        raise ValueError(
-            f"batch_size is {batch_size}, must be a multiple of the {processes} processes"
-        )
-
-
-def _order(count: int, seed: int, epoch: int, shuffle: bool) -> Tensor:
-    return torch.randperm(count, generator=stream(seed, epoch)) if shuffle else torch.arange(count)
-
-
 def _view(images: Tensor, train: Split) -> Tensor:
-    if images.dtype != torch.uint8 or images.shape != train.images.shape:
-        raise ValueError(
-            f"views gave {images.dtype} of shape {tuple(images.shape)}, must give torch.uint8 of "
-            f"the shape of the training images, {tuple(train.images.shape)}"
-        )
+    shape = train.images.shape
+    fits = images.dtype == torch.uint8 and images.shape == shape
+    check("what views gave", images, fits, f"torch.uint8 of the training images' {tuple(shape)}")
     return images
 
 
@@ -249,12 +239,8 @@ def _share(
     size = len(index) // accelerator.num_processes
     mine = slice(accelerator.process_index * size, (accelerator.process_index + 1) * size)
     like = next(model.parameters())
-    return Batch(
-        as_input(images[mine]).to(like.device, like.dtype),
-        labels[mine].to(like.device),
-        index[mine],
-        epoch,
-    )
+    inputs = as_input(images[mine]).to(like.device, like.dtype)
+    return Batch(inputs, labels[mine].to(like.device), index[mine], epoch)
 
 
 def _lay_out(model: nn.Module, precision: str) -> None:
@@ -265,32 +251,17 @@ def _lay_out(model: nn.Module, precision: str) -> None:
 
 def _logits(model: nn.Module, images: Tensor, precision: str) -> Tensor:
     """Logits, float32 also of a network that computes in bfloat16."""
-    if precision not in ("float32", "bfloat16"):
-        raise ValueError(f"precision is {precision!r}, must be 'float32' or 'bfloat16'")
+    known = precision in ("float32", "bfloat16")
+    check("precision", precision, known, "'float32' or 'bfloat16'")
     if precision == "float32":
         return answer(model, images)
     with torch.autocast(images.device.type, torch.bfloat16):
         return answer(model, images).float()
 
 
-def _terms(
-    logits: Tensor,
-    batch: Batch,
-    largest_label: int,
-    loss: Callable[[Tensor, Batch], Tensor],
-    penalty: Callable[[float], Tensor] | None,
-    progress: float,
-) -> dict[str, Tensor]:
-    """The terms of the objective by name."""
-    if logits.dim() == 2 and largest_label >= logits.shape[1]:
-        raise ValueError(
-            f"labels has the value {largest_label}, must lie below the {logits.shape[1]} outputs "
-            "of the model; give the model one output per class"
-        )
-    terms = {"loss": loss(logits, batch)}
-    if penalty is not None:
-        terms["penalty"] = penalty(progress)
-    return terms
+def _check_labels(largest: int, logits: Tensor) -> None:
+    classes = logits.shape[1] if logits.dim() == 2 else math.inf
+    check("the largest label", largest, largest < classes, f"below the model's {classes} outputs")
 
 
 def _pull(terms: dict[str, Tensor], model: nn.Module) -> dict[str, float]:
@@ -302,12 +273,10 @@ def _pull(terms: dict[str, Tensor], model: nn.Module) -> dict[str, float]:
 
 def _finite(value: Tensor, name: str, epoch: int, step: int, checkpoint: Path | None) -> float:
     number = value.item()
-    if not np.isfinite(number):
+    if not math.isfinite(number):
         kept = f"; the last good checkpoint is kept in {checkpoint}" if checkpoint else ""
-        raise FloatingPointError(
-            f"the {name} is {number} at epoch {epoch + 1}, step {step + 1}{kept}; "
-            "lower the learning rate or check the data"
-        )
+        told = f"the {name} is {number} at epoch {epoch + 1}, step {step + 1}{kept}"
+        raise FloatingPointError(f"{told}; lower the learning rate or check the data")
     return number
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from nnc.hints import check
 from nnc.losses import distillation_loss
 from nnc.training.loop import Batch
 
@@ -16,19 +17,14 @@ class Distillation:
 
     Args:
         teacher_logits: floating point, V × N × C for V views, or N × C where all epochs see the
-            same images; N in the order of the training split.
+            same images; N in the order of the training split. Another shape is a ValueError.
         temperature, alpha: as in :func:`nnc.distillation_loss`.
-
-    Raises:
-        ValueError: the logits have another shape.
     """
 
     def __init__(self, teacher_logits: Tensor, *, temperature: float, alpha: float) -> None:
-        if teacher_logits.dim() not in (2, 3) or 0 in teacher_logits.shape:
-            raise ValueError(
-                f"teacher_logits has shape {tuple(teacher_logits.shape)}, must be views × images "
-                "× classes or images × classes, none of them 0"
-            )
+        fits = teacher_logits.dim() in (2, 3) and 0 not in teacher_logits.shape
+        allowed = "views × images × classes or images × classes, none of them 0"
+        check("teacher_logits", teacher_logits, fits, allowed)
         self._logits = teacher_logits if teacher_logits.dim() == 3 else teacher_logits[None]
         self._temperature, self._alpha = temperature, alpha
 
@@ -38,10 +34,8 @@ class Distillation:
 
     def __call__(self, logits: Tensor, batch: Batch) -> Tensor:
         """The loss of a batch, a scalar in nats."""
+        labels = None if self._alpha == 1 else batch.labels
+        teacher, temperature = self.teacher(batch).to(logits), self._temperature
         return distillation_loss(
-            logits,
-            self.teacher(batch).to(logits),
-            None if self._alpha == 1 else batch.labels,
-            temperature=self._temperature,
-            alpha=self._alpha,
+            logits, teacher, labels, temperature=temperature, alpha=self._alpha
         )

@@ -2,8 +2,8 @@ import pytest
 import torch
 from torch import nn
 
-from nnc.models import mini_vgg, vgg11, vgg13, vgg16
-from nnc_book.networks import count_layers, rescale
+from nnc.models import LeNet5Caffe, LeNet300100, mini_vgg, vgg11, vgg13, vgg16
+from nnc_book.networks import count_layers, count_operations, rescale
 
 
 @pytest.mark.parametrize(
@@ -45,3 +45,19 @@ def test_what_cannot_be_rescaled(deviation, message):
     model.features[0].weight.data.fill_(0.5)
     with pytest.raises(ValueError, match=message):
         rescale(model, deviation)
+
+
+def test_operations_by_hand():
+    assert count_operations(LeNet300100()) == 784 * 300 + 300 * 100 + 100 * 10
+    convolutions = 20 * 24**2 * 25 + 50 * 8**2 * 20 * 25
+    assert count_operations(LeNet5Caffe()) == convolutions + 800 * 500 + 500 * 10
+
+
+def test_counting_leaves_a_network_as_it_was():
+    model = mini_vgg()
+    model.features[1].eval()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    modes = [module.training for module in model.modules()]
+    count_operations(model)
+    assert [module.training for module in model.modules()] == modes
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())

@@ -9,7 +9,7 @@ import torch
 from nnc import models, storage, training
 from nnc.data.sets import Dataset, Split
 from nnc.pruning import Quantised
-from nnc.training.streams import stream
+from nnc.training.loop import stream
 from nnc_book import records
 from nnc_book.arrays import read_arrays
 from nnc_book.recipes import get, running, stages, vgg

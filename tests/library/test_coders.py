@@ -35,9 +35,7 @@ def test_numbers_of_any_size_by_hand():
 @settings(deadline=None, max_examples=40)
 @given(matrices())
 def test_every_matrix_comes_back(name, case):
-    size = comes_back(CODERS[name], *case)
-    if name != "context":
-        assert CODERS[name].size(*case) == size
+    comes_back(CODERS[name], *case)
 
 
 @pytest.mark.parametrize("name", CODERS)

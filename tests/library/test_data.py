@@ -312,12 +312,16 @@ def test_fingerprint_sees_contents_only(tmp_path: Path) -> None:
         (
             torch.zeros(0, 1, 2, 2, dtype=torch.uint8),
             [],
-            r"\(0, 1, 2, 2\), must be .* at least one",
+            r"\(0, 1, 2, 2\) on cpu, must be .* at least one",
         ),
         (torch.zeros(2, 1, 0, 2, dtype=torch.uint8), [0, 1], r"images is .* \(2, 1, 0, 2\)"),
-        (np.zeros((2, 1, 2, 2), np.uint8), [0, 1], r"images is ndarray, must be torch\.uint8"),
-        (torch.zeros(2, 1, 2, 2, dtype=torch.uint8), [0], r"\(1,\), must be .* of shape \(2,\)"),
-        (torch.zeros(2, 1, 2, 2, dtype=torch.uint8), [0, -1], "labels has the value -1, must be"),
+        (np.zeros((2, 1, 2, 2), np.uint8), [0, 1], r"images is a ndarray, must be torch\.uint8"),
+        (
+            torch.zeros(2, 1, 2, 2, dtype=torch.uint8),
+            [0],
+            r"\(1,\) on cpu, must be .* of shape \(2,\)",
+        ),
+        (torch.zeros(2, 1, 2, 2, dtype=torch.uint8), [0, -1], "lowest of labels is -1, must be"),
         (torch.zeros(2, 1, 2, 2, dtype=torch.uint8), [0.0, 1.0], r"labels is torch\.float32"),
     ],
 )
@@ -328,9 +332,7 @@ def test_a_bad_split_is_refused(images: object, labels: list[int], message: str)
 
 def test_a_bad_data_set_is_refused() -> None:
     good = split_of([0, 1])
-    with pytest.raises(
-        ValueError, match="test of 'x' has the label 2, must be below .* classes, 2"
-    ):
+    with pytest.raises(ValueError, match="label of test of 'x' is 2, must be below .* classes, 2"):
         Dataset("x", ("a", "b"), good, split_of([2, 0]))
     with pytest.raises(ValueError, match=r"'x' has images of \(1, 2, 2\) .* of \(3, 2, 2\); bring"):
         Dataset("x", ("a", "b"), good, split_of([0, 1], (3, 2, 2)))
@@ -348,7 +350,9 @@ def test_take() -> None:
 def test_input() -> None:
     pixels = torch.tensor([[0, 51, 255]], dtype=torch.uint8)
     assert torch.equal(as_input(pixels), torch.tensor([[0.0, 0.2, 1.0]]))
-    with pytest.raises(ValueError, match=r"^images is torch.float32 of shape \(2,\), must be"):
+    with pytest.raises(
+        ValueError, match=r"^images is torch.float32 of shape \(2,\) on cpu, must be"
+    ):
         as_input(torch.zeros(2))
 
 

@@ -86,7 +86,7 @@ def test_ties_are_pruned_to_the_count():
     [
         ({"w": torch.tensor([[math.nan]])}, 0.0, "w: values has numbers that are NaN"),
         ({"w": torch.ones(1, 1)}, 1.0, r"prune is 1\.0, must be at least 0 and below 1"),
-        ({"b": torch.ones(3)}, 0.0, "needs at least one weight tensor"),
+        ({"b": torch.ones(3)}, 0.0, "needs at least a weight tensor"),
     ],
 )
 def test_what_cannot_be_clustered_is_named(state, prune, message):

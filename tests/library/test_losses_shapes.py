@@ -314,7 +314,7 @@ LABELS = torch.tensor([0, 2])
         ((GOOD, []), {}, "teacher_logits is .*must be the logits of at least one teacher"),
         ((GOOD.tolist(), GOOD), {}, "student_logits is .*must be floating point"),
         ((GOOD, GOOD.numpy()), {}, "teacher_logits is .*must be floating point"),
-        ((GOOD, GOOD), {"dim": 2}, r"dim is 2, must be the dimension of the classes.*\(2, 3\)"),
+        ((GOOD, GOOD), {"dim": 2}, r"dim is 2, must be that of the classes.*\(2, 3\)"),
         ((torch.zeros(2, 0), torch.zeros(2, 0)), {}, "dim is 1, must be .*one or more"),
         ((GOOD, GOOD, LABELS), {"dim": 0}, r"labels is .*\(2,\).*of shape \(3,\)"),
         ((GOOD, GOOD, torch.tensor([-1, 2])), {}, "one of labels is -1, must be from 0 to 2"),
@@ -326,7 +326,11 @@ LABELS = torch.tensor([0, 2])
         ((GOOD, GOOD), {"mask": torch.ones(3, dtype=torch.bool)}, r"mask is .*\(3,\)"),
         ((GOOD, GOOD, LABELS), {"weight": torch.ones(4)}, r"weight is .*\(4,\).*of shape \(3,\)"),
         ((GOOD, GOOD, LABELS), {"weight": [1, 2, 3]}, r"weight is \[1, 2, 3\]"),
-        ((GOOD, GOOD), {"reduction": "batchmean"}, "reduction is batchmean, must be mean, sum or"),
+        (
+            (GOOD, GOOD),
+            {"reduction": "batchmean"},
+            "reduction is .batchmean., must be mean, sum or",
+        ),
         (
             (GOOD, GOOD),
             {"temperature": math.inf},

@@ -8,7 +8,6 @@ from nnc.models import (
     VGG,
     LeNet5Caffe,
     LeNet300100,
-    count_operations,
     count_parameters,
     mini_vgg,
     vgg11,
@@ -151,19 +150,3 @@ def test_dropout_is_for_training_alone():
     assert not torch.equal(model(images), model(images))
     model.eval()
     assert torch.equal(model(images), model(images))
-
-
-def test_operations_by_hand():
-    assert count_operations(LeNet300100()) == 784 * 300 + 300 * 100 + 100 * 10
-    convolutions = 20 * 24**2 * 25 + 50 * 8**2 * 20 * 25
-    assert count_operations(LeNet5Caffe()) == convolutions + 800 * 500 + 500 * 10
-
-
-def test_counting_leaves_a_network_as_it_was():
-    model = mini_vgg()
-    model.features[1].eval()
-    before = {name: value.clone() for name, value in model.state_dict().items()}
-    modes = [module.training for module in model.modules()]
-    count_operations(model)
-    assert [module.training for module in model.modules()] == modes
-    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())

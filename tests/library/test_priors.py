@@ -502,12 +502,12 @@ def test_mixture_is_finite_at_the_extremes():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (([], [], []), "means must be a list of at least one number, all finite, got []"),
-        (([0.0, math.nan], [1.0, 1.0], [0.5, 0.5]), "means must be a list of at least one"),
+        (([], [], []), "means is [], must be a list of at least one number, all finite"),
+        (([0.0, math.nan], [1.0, 1.0], [0.5, 0.5]), "must be a list of at least one"),
         (([0.0], [1.0, 1.0], [1.0]), "equally many: [1, 2, 1]"),
-        (([0.0], [0.0], [1.0]), "precisions must be positive, got 0.0"),
-        (([0.0, 1.0], [1.0, 1.0], [0.5, 0.25]), "sum to 1, got a sum of 0.75"),
-        (([0.0, 1.0], [1.0, 1.0], [1.5, -0.5]), "at least 0 and sum to 1"),
+        (([0.0], [0.0], [1.0]), "least of precisions is 0.0, must be positive"),
+        (([0.0, 1.0], [1.0, 1.0], [0.5, 0.25]), "sum of proportions is 0.75, must be 1"),
+        (([0.0, 1.0], [1.0, 1.0], [1.5, -0.5]), "least of proportions is -0.5, must be at least 0"),
     ],
 )
 def test_mixture_checks_its_arguments(arguments, message):
@@ -638,28 +638,34 @@ def test_without_gradients():
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (lambda: Gamma(0, 1), "Gamma shape must be a positive finite number, got 0"),
-        (lambda: Gamma(1, math.inf), "Gamma rate must be a positive finite number, got inf"),
-        (lambda: Beta(-1, 1), "Beta a must be a positive finite number, got -1"),
-        (lambda: Beta(1, 0), "Beta b must be a positive finite number, got 0"),
-        (lambda: GaussianMixturePrior(torch.empty(0)), "means must be a list of at least one"),
-        (lambda: GaussianMixturePrior(torch.zeros(2, 2)), "means must be a list of at least one"),
-        (lambda: GaussianMixturePrior(torch.tensor(1.0)), "means must be a list of at least one"),
-        (lambda: GaussianMixturePrior([1.0, math.nan]), "all finite, got [1.0, nan]"),
-        (lambda: GaussianMixturePrior([1.0], sigma=-1), "sigma must be a positive finite number"),
-        (lambda: GaussianMixturePrior([1.0], pi_0=1.0), "pi_0 must lie between 0 and 1"),
-        (lambda: GaussianMixturePrior([1.0], pi_0=math.nan), "pi_0 must lie between 0 and 1"),
-        (lambda: GaussianMixturePrior([1.0], layers=0), "layers must be at least 1"),
+        (lambda: Gamma(0, 1), "Gamma shape is 0, must be a positive finite number"),
+        (lambda: Gamma(1, math.inf), "Gamma rate is inf, must be a positive finite number"),
+        (lambda: Beta(-1, 1), "Beta a is -1, must be a positive finite number"),
+        (lambda: Beta(1, 0), "Beta b is 0, must be a positive finite number"),
+        (lambda: GaussianMixturePrior(torch.empty(0)), "must be a list of at least one"),
+        (lambda: GaussianMixturePrior(torch.zeros(2, 2)), "must be a list of at least one"),
+        (lambda: GaussianMixturePrior(torch.tensor(1.0)), "must be a list of at least one"),
+        (lambda: GaussianMixturePrior([1.0, math.nan]), "means is [1.0, nan], must be a list"),
+        (
+            lambda: GaussianMixturePrior([1.0], sigma=-1),
+            "sigma is -1, must be a positive finite number",
+        ),
+        (lambda: GaussianMixturePrior([1.0], pi_0=1.0), "must be between 0 and 1"),
+        (lambda: GaussianMixturePrior([1.0], pi_0=math.nan), "must be between 0 and 1"),
+        (lambda: GaussianMixturePrior([1.0], layers=0), "layers is 0, must be at least 1"),
         (lambda: make()([]), "weights must hold at least one tensor, got none"),
         (lambda: make()(torch.zeros(3)), "weights must be a sequence of tensors"),
         (
             lambda: make()([torch.zeros(3, dtype=torch.int64)]),
-            "must be floating point, got torch.int",
+            "weight is torch.int64 of shape (3,) on cpu, must be floating",
         ),
-        (lambda: make(layers=2)([torch.zeros(3)]), "weights must be 2 tensors, one per scale"),
+        (
+            lambda: make(layers=2)([torch.zeros(3)]),
+            "number of weights is 1, must be 2, one per scale",
+        ),
         (
             lambda: make()([torch.zeros(3, device="meta")]),
-            "weights are on meta and the prior on cpu",
+            "on meta, must be on cpu as the prior",
         ),
     ],
 )

@@ -152,8 +152,8 @@ def test_another_architecture_is_refused_and_left_alone():
 @pytest.mark.parametrize(
     ("codes", "codebook", "message"),
     [
-        ([[0, 2]], [0.0, 1.0], "must lie below the 2 entries"),
-        ([[-1, 0]], [0.0, 1.0], "runs from -1"),
+        ([[0, 2]], [0.0, 1.0], "must be from 0 and below the 2 entries"),
+        ([[-1, 0]], [0.0, 1.0], "a code of .* is -1"),
         ([[0, 0]], [0.5], "must be finite and start with 0.0"),
         ([[0, 0]], [0.0, float("nan")], "must be finite"),
         ([[0, 0]], [], "at least one entry"),

@@ -294,7 +294,7 @@ def test_a_mode_that_is_neither_grey_nor_rgb_is_named(tmp_path: Path, mode: str)
 
 
 def test_a_folder_of_another_layout_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"train is not a folder; .* needs train/<class>/\*"):
+    with pytest.raises(ValueError, match=r"train is not a folder, .* are train/<class>/\*"):
         readers.read_folder(tmp_path)
     (tmp_path / "train").mkdir()
     with pytest.raises(ValueError, match="train has no folders of images"):
@@ -306,17 +306,3 @@ def test_a_folder_of_another_layout_is_named(tmp_path: Path) -> None:
     (tmp_path / "train" / "cat").mkdir()
     with pytest.raises(ValueError, match="train/cat has no images, needs at least one"):
         readers.read_folder(tmp_path)
-
-
-def test_a_damaged_archive_is_named(tmp_path: Path) -> None:
-    path = tmp_path / "some.npz"
-    np.savez_compressed(path, images=np.zeros((2, 3, 3), np.uint8), labels=np.zeros(2, np.uint8))
-    data = path.read_bytes()
-    assert readers.read_npz(path)[0].shape == (2, 1, 3, 3)
-    for damaged in (b"", data[:100], data[:60] + bytes(9) + data[69:]):
-        path.write_bytes(damaged)
-        with pytest.raises(ValueError, match=r"some\.npz cannot be read \("):
-            readers.read_npz(path)
-    np.savez_compressed(path, images=np.array([None]))
-    with pytest.raises(ValueError, match=r"some\.npz cannot be read \(.*allow_pickle=False"):
-        readers.read_npz(path)

@@ -562,7 +562,7 @@ def test_errors_name_the_path_and_the_tensor(tmp_path):
         (lambda: loads("net.sws"), "data is a str, must be bytes; nnc.load takes a path"),
         (lambda: loads(dumps(chain()), max_bytes=-1), "max_bytes is -1, must be a whole number"),
         (lambda: loads(dumps(chain()), max_bytes="1 GB"), "max_bytes is '1 GB', must be a whole"),
-        (lambda: nnc.Quantised({}, {}, {"x": 3.0}), r"rest\['x'\] is a float"),
+        (lambda: nnc.Quantised({}, {}, {"x": 3.0}), r"rest\['x'\] is 3.0, must be a dense"),
     ],
 )
 def test_arguments_of_another_kind_are_named(call, message, tmp_path, monkeypatch):

@@ -26,5 +26,5 @@ def test_without_labels_none_is_read():
 
 @pytest.mark.parametrize("shape", [(3,), (0, 3), (1, 2, 3, 4)])
 def test_teacher_logits_of_another_shape_are_refused(shape):
-    with pytest.raises(ValueError, match="teacher_logits has shape"):
+    with pytest.raises(ValueError, match="teacher_logits is .* of shape"):
         Distillation(torch.zeros(shape), temperature=2.0, alpha=0.5)

@@ -159,7 +159,7 @@ def test_a_batch_that_does_not_divide_among_processes_is_refused(train):
 def test_half_precision_of_the_narrow_kind_is_refused(train):
     accelerator = Several()
     accelerator.mixed_precision = "fp16"
-    with pytest.raises(ValueError, match="'fp16', allowed are 'no' and 'bf16'"):
+    with pytest.raises(ValueError, match="precision is 'fp16', must be 'no' or 'bf16'"):
         fit(small(), train, accelerator=accelerator)
 
 
@@ -183,7 +183,7 @@ def test_losses_get_the_positions_of_their_images(train):
     ("change", "message"),
     [
         ({"epochs": 0}, "epochs is 0, must be at least 1"),
-        ({"batch_size": 0}, "batch_size is 0, must lie between 1 and the 40"),
+        ({"batch_size": 0}, "batch_size is 0, must be 1 to the 40"),
         ({"batch_size": 41}, "batch_size is 41"),
     ],
 )
@@ -193,7 +193,7 @@ def test_bad_arguments_are_named_with_their_value(train, change, message):
 
 
 def test_a_label_beyond_the_outputs_is_named(train):
-    with pytest.raises(ValueError, match="labels has the value 7, must lie below the 2 outputs"):
+    with pytest.raises(ValueError, match="largest label is 7, must be below the model's 2 outputs"):
         fit(small(), nnc.data.Split(train.images, torch.full((40,), 7)))
 
 

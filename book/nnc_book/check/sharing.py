@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 
 from nnc import prunable_weights
-from nnc.models import LeNet300100, count_operations, count_parameters, mini_vgg
+from nnc.models import LeNet300100, count_parameters, mini_vgg
 from nnc.priors import Mixture
 from nnc_book import lessons, published, records
 from nnc_book.check.exercise import Exercise, always
+from nnc_book.networks import count_operations
 from nnc_book.removal import remove_empty_units
 
 
@@ -263,7 +264,7 @@ SHARING = {
     "what_sparsity_buys": {
         2: Exercise(
             _operations,
-            "`nnc.count_operations` for the first two; then count the weights that are left.",
+            "`networks.count_operations` for the first two; then count the weights that are left.",
             within=0.001,
         ),
     },

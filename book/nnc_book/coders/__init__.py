@@ -1,7 +1,6 @@
 """The coders that the chapters explain: the file format's, and two from before them.
 
-Each has ``encode(levels, bounds)`` and ``decode(data, shape, bounds)``, all but the context coder
-``size(levels, bounds)`` too.
+Each has ``encode(levels, bounds)`` and ``decode(data, shape, bounds)``.
 """
 
 from nnc.storage import CODERS as STORED

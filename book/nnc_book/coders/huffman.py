@@ -35,12 +35,6 @@ def encode(levels: np.ndarray, bounds: tuple[int, int]) -> bytes:
     return head + _encode(gap, 1 << width) + _encode(value - bounds[0], symbols)
 
 
-def size(levels: np.ndarray, bounds: tuple[int, int]) -> int:
-    """Number of bytes that ``encode`` would give."""
-    gaps, values = relative.gaps_and_values(levels)
-    return _best(gaps, values, bounds)[0]
-
-
 def decode(data: bytes, shape: tuple[int, int], bounds: tuple[int, int]) -> np.ndarray:
     """The matrix in ``data``, int32, of ``shape``.
 

@@ -23,25 +23,11 @@ WIDTHS = range(9)  # bits of a gap that are tried
 def encode(levels: np.ndarray, bounds: tuple[int, int]) -> bytes:
     """The bytes of a matrix of levels, at the best width of a gap; arguments as in ``raw``."""
     gaps, values = gaps_and_values(levels)
-    width = _best_width(gaps, bounds)
+    value_width = (bounds[1] - bounds[0]).bit_length()
+    width = min(WIDTHS, key=lambda w: count_entries(gaps, w) * (w + value_width))
     gap, value = split(gaps, values, width)
     head = bytes([width]) + bits.varint(len(gap))
-    value_width = (bounds[1] - bounds[0]).bit_length()
     return head + bits.pack(gap, width) + bits.pack(value - bounds[0], value_width)
-
-
-def size(levels: np.ndarray, bounds: tuple[int, int]) -> int:
-    """Number of bytes that ``encode`` would give."""
-    gaps, _ = gaps_and_values(levels)
-    width = _best_width(gaps, bounds)
-    count = count_entries(gaps, width)
-    widths = (width, (bounds[1] - bounds[0]).bit_length())
-    return 1 + len(bits.varint(count)) + sum(bits.bytes_of(count * w) for w in widths)
-
-
-def _best_width(gaps: np.ndarray, bounds: tuple[int, int]) -> int:
-    value_width = (bounds[1] - bounds[0]).bit_length()
-    return min(WIDTHS, key=lambda w: count_entries(gaps, w) * (w + value_width))
 
 
 def decode(data: bytes, shape: tuple[int, int], bounds: tuple[int, int]) -> np.ndarray:

@@ -15,7 +15,7 @@ from torch.optim.swa_utils import update_bn
 
 from nnc import make_plain, prunable_weights, storage
 from nnc.data import Split, as_input
-from nnc.models import count_operations, count_parameters
+from nnc.models import count_parameters
 from nnc.priors import Beta, Gamma, GaussianMixturePrior, HyperPriors
 from nnc.pruning import (
     Quantised,
@@ -29,7 +29,7 @@ from nnc.pruning import (
 )
 from nnc.training import History, evaluate, fit
 from nnc_book.frames import Film
-from nnc_book.networks import count_layers
+from nnc_book.networks import count_layers, count_operations
 from nnc_book.recipes.job import Histories, Job, Lesson, Metrics, Options, Result, Settings
 from nnc_book.teaching import Views, teacher_logits
 

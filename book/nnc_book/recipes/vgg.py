@@ -28,7 +28,7 @@ from nnc.files import atomic_write
 from nnc.losses import soft_targets
 from nnc.models import mini_vgg, vgg11, vgg13, vgg16
 from nnc.training import Batch, Distillation, History, cross_entropy, evaluate, fit, predict
-from nnc.training.streams import stream
+from nnc.training.loop import stream
 from nnc_book.arrays import save_arrays
 from nnc_book.calibration import instructive, reliability
 from nnc_book.recipes import stages

@@ -46,3 +46,14 @@ def test_a_network_of_nothing_can_be_drawn(shape):
     text = page(trained=none, clustered=none, quantised=none)
     assert "nan" not in text
     assert text.count("<path") == none.numel()
+
+
+def test_a_budget_shows_what_is_allowed_and_bytes_as_plain_numbers():
+    history = [
+        {"epoch": n, "error": 0.03, "expected_bytes": size}
+        for n, size in enumerate((9000.0, 4000.0, 2500.0), 1)
+    ]
+    above, below = plots.budget(history, dense=0.02, lose=0.01).axes
+    assert [line.get_ydata()[0] for line in above.lines] == pytest.approx([3, 2, 3])
+    ticks = [label.get_text() for label in below.get_yticklabels()]
+    assert ticks == ["2,000", "5,000", "10,000"]

@@ -210,6 +210,19 @@ SHARING = {
             within=0.001,
         ),
     },
+    "one_knob": {
+        1: Exercise(
+            always(math.exp(0.15 * 10)),
+            "Ten times the largest factor, exp(0.15), multiplied and not added.",
+            ((always(10 * math.exp(0.15)), "Factors multiply."), (always(1.5), "Take exp of it.")),
+        ),
+        2: Exercise(
+            always(100 * math.sqrt(0.02 * 0.98 / 1000)),
+            "The deviation of a share p of n images is sqrt(p (1 - p) / n).",
+            ((always(math.sqrt(0.02 * 0.98 / 1000)), "In percentage points."),),
+            within=0.02,
+        ),
+    },
     "on_paper": {
         1: Exercise(
             _order_of_units,

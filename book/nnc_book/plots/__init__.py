@@ -4,6 +4,7 @@ Every function takes plain tensors or rows and gives an object to display; none 
 touches matplotlib's global settings (but for :func:`use_style`) or needs a display.
 """
 
+from nnc_book.plots.budgets import budget
 from nnc_book.plots.costs import breakeven, steps
 from nnc_book.plots.edges import Edges
 from nnc_book.plots.figures import (
@@ -53,6 +54,7 @@ __all__ = [
     "assignment",
     "bars",
     "breakeven",
+    "budget",
     "by_temperature",
     "caption",
     "curves",

@@ -110,9 +110,9 @@ def test_a_run_that_was_stopped_in_every_stage_ends_with_the_same_bits(monkeypat
     left = ["train", "dense", "cluster", "settle", "frozen"]
     save = CheckpointFile.save
 
-    def stop_once(self, *given):
-        save(self, *given)
-        if left and self._path.stem == left[0]:
+    def stop_once(self, *given, **more):
+        save(self, *given, **more)
+        if more.get("due", True) and left and self._path.stem == left[0]:
             left.pop(0)
             raise KeyboardInterrupt
 

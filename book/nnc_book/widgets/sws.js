@@ -1,12 +1,12 @@
-// A decoder of .sws files in the page, written from the book's page "File format".
+// A decoder of .sws files, written from the book's page "File format".
 
-const TYPES = ["float32", "float16", "float64", "bfloat16"];
-TYPES.push("int64", "int32", "int16", "int8", "uint8", "bool");
+const TYPES =
+  "float32 float16 float64 bfloat16 int64 int32 int16 int8 uint8 bool".split(" ");
 const SIZES = [4, 2, 8, 2, 8, 4, 2, 1, 1, 1];
-const TIED = 4; // the form of a tensor that is another one
+const TIED = 4; // a form
 const WORDS = ["weight", "bias", "running_mean", "running_var", "num_batches_tracked"];
 const PIECE = 2 ** 21; // weights
-const MOST_WEIGHTS = 20_000_000; // of a file, before memory is taken
+const MOST_WEIGHTS = 20_000_000; // of a file
 
 function refuse(why) {
   throw new Error(`not a readable .sws file: ${why}`);
@@ -47,8 +47,6 @@ export function crc32(data) {
   return ~crc >>> 0;
 }
 
-// Numbers
-
 function half(word) {
   const [sign, exponent, part] = [word >> 15 ? -1 : 1, (word >> 10) & 31, word & 1023];
   if (exponent === 31) return part ? NaN : sign * Infinity;
@@ -71,17 +69,22 @@ function numbers(data, type) {
 
 const SPARE = "a matrix has bytes to spare";
 
+/** Numbers of so many bits. */
+function bitReader(data) {
+  let at = 0;
+  return (width) => {
+    let value = 0;
+    for (; width--; at++) value = 2 * value + ((data[at >> 3] >> (7 - (at & 7))) & 1);
+    return value;
+  };
+}
+
 function raw(data, { count, low, high }) {
   const width = Math.ceil(Math.log2(high - low + 1));
-  let at = 0;
-  const bit = () => (data[at >> 3] >> (7 - (at++ & 7))) & 1;
+  const next = bitReader(data);
   if (data.length !== Math.ceil((count * width) / 8)) refuse(SPARE);
-  const levels = Int32Array.from({ length: count }, () => {
-    let level = 0;
-    for (let i = 0; i < width; i++) level = 2 * level + bit();
-    return level + low;
-  });
-  while (at & 7) if (bit()) refuse(SPARE);
+  const levels = Int32Array.from({ length: count }, () => next(width) + low);
+  if (next(-count * width & 7)) refuse(SPARE);
   return levels;
 }
 

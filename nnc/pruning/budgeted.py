@@ -9,6 +9,7 @@ from typing import Any
 
 from torch import nn
 
+from nnc.hints import check
 from nnc.pruning.quantised import Quantised, entropy
 from nnc.pruning.shared_values import Phase, SharedValues
 from nnc.weights import check_settable, plain_parameters, plain_state, prunable_weights
@@ -179,14 +180,12 @@ def _check_budget(
     lose: float | None,
     bytes: int | None,
 ) -> None:
-    if not steps >= 1:
-        raise ValueError(f"steps is {steps}, must be at least 1: epochs times batches of an epoch")
+    check("steps", steps, steps >= 1, "at least 1: epochs times batches of an epoch")
     if (bytes is None) == (held_out is None) or (held_out is None) != (lose is None):
         raise ValueError(
             f"held_out is {held_out}, lose is {lose}, bytes is {bytes}; give held_out and lose, "
             "or bytes alone"
         )
-    if lose is not None and not 0 < lose < math.inf:
-        raise ValueError(f"lose is {lose}, must be positive: how much held_out may grow")
-    if bytes is not None and not bytes >= 1:
-        raise ValueError(f"bytes is {bytes}, must be at least 1")
+    fits = lose is None or 0 < lose < math.inf
+    check("lose", lose, fits, "positive: how much held_out may grow")
+    check("bytes", bytes, bytes is None or bytes >= 1, "at least 1")

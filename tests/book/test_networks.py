@@ -1,5 +1,6 @@
 import pytest
 import torch
+from batch_norms import randomised
 from torch import nn
 
 from nnc.models import LeNet5Caffe, LeNet300100, mini_vgg, vgg11, vgg13, vgg16
@@ -11,18 +12,6 @@ from nnc_book.networks import count_layers, count_operations, rescale
 )
 def test_the_vgg_family_has_the_layers_of_the_readme(build, layers):
     assert count_layers(build()) == layers
-
-
-def randomised(model, seed=0):
-    """A model whose batch norms have seen something."""
-    generator = torch.Generator().manual_seed(seed)
-    for module in model.modules():
-        if isinstance(module, nn.BatchNorm2d | nn.BatchNorm1d):
-            module.running_mean.copy_(torch.randn(module.num_features, generator=generator))
-            module.running_var.copy_(torch.rand(module.num_features, generator=generator) + 0.1)
-            module.weight.data.copy_(torch.randn(module.num_features, generator=generator))
-            module.bias.data.copy_(torch.randn(module.num_features, generator=generator))
-    return model.eval()
 
 
 def test_layers_before_a_batch_norm_get_the_same_deviation():

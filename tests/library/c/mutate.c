@@ -101,40 +101,53 @@ static blob sealed(const text *listed, const text *bodies) {
     return file;
 }
 
+/* The tensors of a file one by one, as far as it can be read. */
+typedef struct {
+    sws_bytes list, body;
+    sws_tensor tensor;
+    uint64_t left; /* after this one */
+} walk;
+
+static walk first(const text *listed, const text *bodies) {
+    walk all;
+    memset(&all, 0, sizeof all);
+    all.list.at = listed->bytes, all.list.left = listed->size;
+    all.body.at = bodies->bytes, all.body.left = bodies->size;
+    sws_take(&all.list, sws_varint(&all.list));
+    all.left = sws_varint(&all.list);
+    return all;
+}
+
+static int next(walk *all) {
+    sws_head head;
+    if (all->left == 0) return 0;
+    all->left--;
+    return !sws_read_head(&all->list, &all->tensor, &head) &&
+           !sws_read_body(&all->body, &all->tensor);
+}
+
 /* Put the checksums of the tensors in a directory right, as far as it can be read. */
 static void mend(text *listed, const text *bodies) {
-    sws_bytes list = {listed->bytes, listed->size, SWS_OK}, body = {bodies->bytes, bodies->size, 0};
-    sws_tensor tensor;
-    sws_head head;
-    uint64_t left;
-    memset(&tensor, 0, sizeof tensor);
-    sws_take(&list, sws_varint(&list));
-    for (left = sws_varint(&list); left > 0; left--) {
+    walk all = first(listed, bodies);
+    while (next(&all)) {
         uint32_t crc;
         int k;
-        if (sws_read_head(&list, &tensor, &head) || sws_read_body(&body, &tensor)) return;
-        if (tensor.form == SWS_TIED) continue;
-        crc = sws_crc(tensor.numbers, tensor.size);
-        for (k = 0; k < 4; k++) listed->bytes[list.at - listed->bytes - 4 + k] = (uint8_t)(crc >> 8 * k);
+        if (all.tensor.form == SWS_TIED) continue;
+        crc = sws_crc(all.tensor.numbers, all.tensor.size);
+        for (k = 0; k < 4; k++) listed->bytes[all.list.at - listed->bytes - 4 + k] = (uint8_t)(crc >> 8 * k);
     }
 }
 
 /* Give a piece a byte more, or take its last. */
 static void stretch(text *listed, text *bodies) {
-    sws_bytes list = {listed->bytes, listed->size, SWS_OK}, body = {bodies->bytes, bodies->size, 0};
-    sws_tensor tensor;
-    sws_head head;
-    uint64_t left;
-    memset(&tensor, 0, sizeof tensor);
-    sws_take(&list, sws_varint(&list));
-    for (left = sws_varint(&list); left > 0; left--) {
+    walk all = first(listed, bodies);
+    while (next(&all)) {
         uint8_t *length, byte = (uint8_t)(below(2) ? 0 : chance());
         size_t end;
-        if (sws_read_head(&list, &tensor, &head) || sws_read_body(&body, &tensor)) return;
-        if (tensor.pieces == 0 || (left > 1 && below(2))) continue;
-        length = listed->bytes + (tensor.lengths - listed->bytes);
-        end = (size_t)(body.at - bodies->bytes);
-        if (tensor.pieces > 1 || *length >= 127 || *length == 0) continue;
+        if (all.tensor.pieces == 0 || (all.left > 0 && below(2))) continue;
+        length = listed->bytes + (all.tensor.lengths - listed->bytes);
+        end = (size_t)(all.body.at - bodies->bytes);
+        if (all.tensor.pieces > 1 || *length >= 127 || *length == 0) continue;
         if (below(4) == 0) {
             (*length)--;
             splice(bodies, end - 1, 1, &byte, 0);

@@ -27,6 +27,7 @@ from sphinx.transforms.post_transforms import SphinxPostTransform
 VIEW = "application/vnd.jupyter.widget-view+json"
 WORD = re.compile(r"[^\W\d_]{3,}")
 TABLE = re.compile(r'<table class="table">.*?</table>', re.DOTALL)
+UNNAMED = "Show code cell"  # how MyST-NB begins the name of a fold that was given none
 ROLES = {"table": "table", "thead": "rowgroup", "tbody": "rowgroup", "tr": "row"}
 NO_SCRIPT = "<noscript><p>This figure is interactive and needs JavaScript.</p></noscript>"
 
@@ -78,7 +79,10 @@ class KeepStaticPicture(SphinxPostTransform):
 
 
 class NameFolds(SphinxPostTransform):
-    """Say on every fold what it holds: the set-up, a solution, or a figure's code."""
+    """Say on every fold what it holds: the set-up, a solution, or a figure's code.
+
+    A cell with ``{"mystnb": {"code_prompt_show": "..."}}`` in its metadata has that name.
+    """
 
     default_priority = 198  # before myst-nb's HideInputCells, which has 199
     formats = ("html",)
@@ -91,6 +95,8 @@ class NameFolds(SphinxPostTransform):
             if one.get("nb_element") == "cell_code"
         ]
         for cell in cells:
+            if not cell.get("prompt_show", UNNAMED).startswith(UNNAMED):
+                continue  # its metadata say a name of its own
             if cell.get("hide_mode") == "all":
                 names = ("Solution", "Solution")
             elif cell is cells[0]:

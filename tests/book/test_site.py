@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import check_links
+import nbformat
 import pytest
+from notebooks import chapters
 
 PAGE = '<html><body><h1 id="top">A page</h1>{}</body></html>'
 
@@ -23,6 +25,17 @@ def test_every_picture_says_what_it_shows(site: Path) -> None:
         if page.silent_pictures
     }
     assert silent == {}
+
+
+@pytest.mark.site
+def test_a_fold_says_the_name_that_its_cell_gives_it(site: Path) -> None:
+    for chapter in chapters():
+        text = (site / "book" / f"{chapter.stem}.html").read_text(encoding="utf-8")
+        told = [
+            cell.metadata.get("mystnb", {}) for cell in nbformat.read(chapter, as_version=4).cells
+        ]
+        names = {one["code_prompt_show"] for one in told if "code_prompt_show" in one}
+        assert [name for name in names if f">{name}</p>" not in text] == []
 
 
 @pytest.mark.parametrize(

@@ -101,7 +101,8 @@ def test_values_out_of_range_are_refused(traits):
 
 def test_the_modules_are_small_and_load_nothing():
     texts = {path.name: path.read_text() for path in MODULE.parent.glob("*.js")}
-    assert sum(map(len, texts.values())) < 100_000
+    # Seven figures take 100,000; the two that train networks in the page some 30,000 more.
+    assert sum(map(len, texts.values())) < 131_000
     for text in texts.values():
         assert len(text) < 20_000
         assert "http" not in text.replace("http://www.w3.org/2000/svg", "")

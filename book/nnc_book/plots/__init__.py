@@ -16,6 +16,7 @@ from nnc_book.plots.figures import (
     histogram,
     joint,
     pixels,
+    places,
     points,
     pull,
 )
@@ -68,6 +69,7 @@ __all__ = [
     "modules",
     "narrowing",
     "pixels",
+    "places",
     "png",
     "points",
     "pull",

@@ -267,6 +267,28 @@ def pixels(counts: Tensor | np.ndarray, label: str) -> Figure:
 
 
 @styled
+def places(groups: Mapping[str, tuple[Any, Sequence[int]]], roles: Sequence[str]) -> Figure:
+    """Points of a few classes on a square, a panel for each group, a mark for each class.
+
+    Args:
+        groups: name → the places (N × 2, within about ±1) and the classes, from 0.
+        roles: of the palette, one for each class.
+    """
+    figure = Figure(figsize=(3.6 * len(groups), 3.9), layout="constrained")
+    for axes, (name, (where, labels)) in zip(
+        np.atleast_1d(figure.subplots(1, len(groups))), groups.items(), strict=True
+    ):
+        x, y = np.asarray(where, dtype=np.float64).T
+        for label, (role, marker) in enumerate(zip(roles, "os^", strict=True)):
+            of_class = np.asarray(labels) == label
+            axes.scatter(x[of_class], y[of_class], s=26, marker=marker, color=colour(role))
+        axes.set(xticks=(), yticks=(), xlim=(-1.3, 1.3), ylim=(1.3, -1.3), aspect="equal")
+        axes.set_title(name)
+        axes.spines[:].set_visible(True)
+    return figure
+
+
+@styled
 def filters(weights: Tensor, columns: int = 8) -> Figure:
     """Filters on red, green and blue as small pictures; a weight of zero is the middle grey.
 

@@ -186,6 +186,17 @@ def test_it_is_trained_and_assigned_in_the_page(shown, width, motion):
     assert page.evaluate("document.documentElement.scrollWidth") == width
 
 
+@pytest.mark.parametrize(
+    ("tau", "said"), [(1e-5, "Too weak"), (1.0, "hardly changed"), (100.0, "Too strong")]
+)
+def test_it_says_what_came_of_a_strength(shown, tau, said):
+    page = shown(widget_page(Share(tau=tau)), reduced_motion="reduce")
+    page.locator("button.main").click()
+    page.get_by_role("button", name="Other points").wait_for(timeout=120_000)
+    page.get_by_role("button", name="Assign").click()
+    assert said in page.locator(".status").inner_text()
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_it_is_open_to_everybody(shown, scheme):
     page = shown(f"<main><h1>t</h1>{widget_page(quick())}</main>", 375)

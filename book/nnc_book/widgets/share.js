@@ -133,6 +133,7 @@ export function trainingOf(settings, seed) {
   return {
     points, test, network, weights, step, restart, assigned,
     mixture: () => componentsOf(prior),
+    firstOnly: () => ({ layers: network.layers, values: trained }),
     steps: () => steps,
     done: () => steps >= first + second,
   };
@@ -150,7 +151,6 @@ function render({ model, el }) {
   let seed = model.get("seed");
   let training = trainingOf(settings, seed);
   let final = null; // what step 3 made
-  let learnt = 0; // accuracy after step 1
 
   const root = figureIn(el, "share", "a network learns under a mixture prior");
   const bar = add(root, "div", { class: "bar" });
@@ -259,7 +259,6 @@ function render({ model, el }) {
     strip.classList.toggle("fixed", final !== null);
     const score = (one) => accuracy(one, training.test);
     const [asItIs, assigned] = [training.network, now.network].map(score);
-    if (!clustering) learnt = asItIs;
     asIs.number.textContent = (final ? assigned : asItIs).toFixed(2);
     ifAssigned.number.textContent = clustering ? assigned.toFixed(2) : "–";
     const share = `${clustering ? Math.round(100 * now.zeros) : 0} %`;
@@ -297,6 +296,7 @@ function render({ model, el }) {
 
   /** What came of it: accuracy now and assigned, against that of step 1. */
   function verdict(asItIs, assigned, share) {
+    const learnt = accuracy(training.firstOnly(), training.test);
     if (assigned > learnt - 0.1)
       return `Every weight is zero or one of ${counted(final.levels, "value")}; the answers hardly changed.`;
     if (asItIs > learnt - 0.05)

@@ -22,15 +22,16 @@ _SETTINGS: dict[str, Any] = {
 }
 _ROLES = ("zero", "components", "l2")  # of the three classes
 _CSS = """
-.nnc-distil fieldset{align-items:center;margin-top:0}
-.nnc-distil label:has(input[type=radio]){display:grid;place-items:center;min-width:64px;
+.nnc-distil.nnc-figure fieldset{align-items:center;margin-top:0}
+.nnc-distil.nnc-figure label:has(input[type=radio]){display:grid;place-items:center;min-width:64px;
  border:1px solid var(--baseline);border-radius:6px}
-.nnc-distil label span{min-width:5.2em}
-.nnc-distil label:has(input[type=radio]) span{min-width:0}
+.nnc-distil.nnc-figure label span{min-width:5.2em}
+.nnc-distil.nnc-figure label:has(input[type=radio]) span{min-width:0}
 .nnc-distil label:has(input:checked){background:var(--grid);font-weight:600}
-.nnc-distil .panels{display:grid;grid-template-columns:repeat(3,1fr);gap:12px;margin:10px 0 0}
+.nnc-distil .panels{display:grid;grid-template-columns:repeat(3,1fr);gap:12px;margin:10px 0 0;
+ align-items:end}
 .nnc-distil .panels p{margin:0;text-align:center;line-height:1.3}
-.nnc-distil .panels svg{width:100%;margin:4px 0}
+.nnc-distil.nnc-figure .panels svg{width:100%;margin:4px 0}
 .nnc-distil .title{font-weight:600}
 .nnc-distil .kind0{--tone:var(--zero)}
 .nnc-distil .kind1{--tone:var(--components)}

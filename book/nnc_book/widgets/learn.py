@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+# Twice the class, since a film's styles may come later in the page and are as particular.
 LEARN_CSS = """
-.nnc-figure button.main{background:var(--weights);color:var(--ground);font-weight:600;min-width:9em}
+.nnc-figure.nnc-figure button.main{background:var(--weights);color:var(--ground);
+ font-weight:600;min-width:9em}
 .nnc-figure button:disabled{opacity:.5;cursor:default;background:transparent}
 .nnc-figure .map{border:1px solid var(--grid);border-radius:4px}
 .nnc-figure .area{fill:var(--tone);shape-rendering:crispEdges}

@@ -29,7 +29,7 @@ _SETTINGS: dict[str, Any] = {
 _ROLES = ("teacher", "student", "l2")  # of the three classes
 _CSS = """
 .nnc-share .pair{display:flex;flex-wrap:wrap;gap:0 16px;align-items:flex-start;margin:8px 0 0}
-.nnc-share .pair svg{margin:0}
+.nnc-share.nnc-figure .pair svg{margin:0}
 .nnc-share .side{margin:0 auto}
 .nnc-share .side p{max-width:236px;margin:6px 0 0;font-size:14px}
 .nnc-share .zero{--tone:var(--zero)}

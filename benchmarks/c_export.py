@@ -1,7 +1,7 @@
 """How large stored networks are as C, and how fast: ``python benchmarks/c_export.py``.
 
 For each record: bytes of the compressed network, of the machine code with ``-Os``, of memory (the
-static one and the deepest stack of a function), and milliseconds for an answer, beside the largest
+caller's and the deepest stack of a function), and milliseconds for an answer, beside the largest
 difference of a logit from Python's. With ``arm-none-eabi-gcc`` also for a Cortex-M4.
 """
 
@@ -34,20 +34,20 @@ TARGETS = {
 }
 
 
-def sizes(folder: Path, command: list[str]) -> tuple[int, int, int]:
-    """Bytes of code and constants, of static memory, and of the deepest stack of a function."""
+def sizes(folder: Path, command: list[str]) -> tuple[int, int]:
+    """Bytes of code and constants, and of the deepest stack of a function."""
     flags = ["-std=c99", "-Os", "-fstack-usage", "-c", "net.c", "-o", "net.o"]
     flags += ["-mfloat-abi=hard"] if "arm" in command[0] else []
     subprocess.run([*command, *flags], cwd=folder, check=True)
     size = command[0].replace("gcc", "size")
     told = subprocess.run([size, "net.o"], cwd=folder, check=True, capture_output=True, text=True)
-    text, data, bss = map(int, told.stdout.splitlines()[1].split()[:3])
+    text, data, _ = map(int, told.stdout.splitlines()[1].split()[:3])
     stacks = (line.split("\t")[1] for line in (folder / "net.su").read_text().splitlines())
-    return text + data, bss, max(map(int, stacks))
+    return text + data, max(map(int, stacks))
 
 
-def answered(folder: Path, images: torch.Tensor) -> tuple[torch.Tensor, float]:
-    """Logits, and milliseconds for each image."""
+def answered(folder: Path, images: torch.Tensor) -> tuple[torch.Tensor, float, int]:
+    """Logits, milliseconds for each image, and bytes of memory."""
     source = ROOT / "tests" / "library" / "c" / "predict.c"
     command = ["gcc", "-std=c99", "-O2", f"-I{folder}", str(source), "-o", str(folder / "predict")]
     subprocess.run(command, check=True)
@@ -56,7 +56,7 @@ def answered(folder: Path, images: torch.Tensor) -> tuple[torch.Tensor, float]:
     done = subprocess.run([folder / "predict"], input=given, check=True, capture_output=True)
     took = time.perf_counter() - start
     logits = torch.from_numpy(np.frombuffer(done.stdout, np.float32).copy())
-    return logits.reshape(len(images), -1), 1000 * took / len(images)
+    return logits.reshape(len(images), -1), 1000 * took / len(images), int(done.stderr)
 
 
 def main() -> int:
@@ -65,7 +65,7 @@ def main() -> int:
         return 2
     digits = nnc.data.load("mnist-5k").test
     images = nnc.data.as_input(digits.images[:200])
-    print(f"{'record':20} {'for':14} {'network':>8} {'code':>7} {'static':>8} {'stack':>6}")
+    print(f"{'record':20} {'for':14} {'network':>8} {'code':>7} {'stack':>6}")
     for record, kind in NETWORKS.items():
         small = nnc.load(records.FOLDER / record / "seed-0.sws")
         model = small.load_into(kind()).eval()
@@ -76,16 +76,15 @@ def main() -> int:
             network = int(line.partition("[")[2].partition("]")[0])
             for target, command in TARGETS.items():
                 if shutil.which(command[0]):
-                    code, static, stack = sizes(folder, command)
-                    rest = f"{code - network:7} {static:8} {stack:6}"
-                    print(f"{record:20} {target:14} {network:8} {rest}")
-            logits, took = answered(folder, images)
+                    code, stack = sizes(folder, command)
+                    print(f"{record:20} {target:14} {network:8} {code - network:7} {stack:6}")
+            logits, took, memory = answered(folder, images)
         with torch.no_grad():
             expected = model(images)
         most = float((logits - expected).abs().max())
         agree = int((logits.argmax(1) == expected.argmax(1)).sum())
         print(
-            f"{'':20} {took:.1f} ms an answer, logits within {most:.1e}, "
+            f"{'':20} {took:.1f} ms an answer in {memory} bytes, logits within {most:.1e}, "
             f"{agree} of {len(images)} answers the same"
         )
     return 0

@@ -79,7 +79,7 @@ def augment(images: Tensor, draws: torch.Generator) -> Tensor:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--network", default="mini_vgg", choices=["mini_vgg", "vgg11", "vgg13"])
+    parser.add_argument("--network", default="mini_vgg", choices=["mini_vgg", "vgg13"])
     parser.add_argument("--images", type=int, default=40 * BATCH, help="images of an epoch")
     parser.add_argument("--repeats", type=int, default=3, help="runs, of which the best counts")
     parser.add_argument("--compile", action="store_true", help="torch.compile too; a minute more")

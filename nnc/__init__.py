@@ -10,13 +10,12 @@ coders in :mod:`nnc.storage`.
 from nnc import data, storage
 from nnc.losses import distillation_loss, soft_targets
 from nnc.models import (
-    MLP, VGG, LeNet5Caffe, LeNet300100, count_parameters, mini_vgg, vgg11, vgg13,
-    vgg16,
+    VGG, LeNet5Caffe, LeNet300100, count_parameters, mini_vgg, vgg13,
 )
 from nnc.priors import Beta, Gamma, GaussianMixturePrior, HyperPriors, Mixture
 from nnc.pruning import (
     BudgetedSharing,
-    Quantised, SoftWeightSharing, assign, code_rest, fold_batch_norm, fold_empty_units, freeze,
+    Quantised, SoftWeightSharing, assign, code_rest, fold_batch_norm, freeze,
     kmeans, merge, quantise, quantise_kmeans, sort_units, unfreeze,
 )
 from nnc.storage import load, open, save
@@ -27,10 +26,10 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Batch", "Beta", "BudgetedSharing", "Distillation", "Gamma", "GaussianMixturePrior",
-    "HyperPriors", "LeNet300100", "LeNet5Caffe", "MLP", "Mixture", "Quantised", "SoftWeightSharing",
+    "HyperPriors", "LeNet300100", "LeNet5Caffe", "Mixture", "Quantised", "SoftWeightSharing",
     "VGG", "assign", "code_rest", "count_parameters", "cross_entropy", "data",
-    "distillation_loss", "evaluate", "fit", "fold_batch_norm", "fold_empty_units", "freeze",
+    "distillation_loss", "evaluate", "fit", "fold_batch_norm", "freeze",
     "kmeans", "load", "make_plain", "merge", "mini_vgg", "open", "predict", "prunable_weights",
     "quantise", "quantise_kmeans", "save", "soft_targets", "sort_units", "storage", "unfreeze",
-    "vgg11", "vgg13", "vgg16",
+    "vgg13",
 ]

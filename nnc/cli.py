@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 _MODELS = {"lenet300": "LeNet300100", "lenet5": "LeNet5Caffe"}
-_MODELS |= {name: name for name in ("mini_vgg", "vgg11", "vgg13", "vgg16")}
+_MODELS |= {name: name for name in ("mini_vgg", "vgg13")}
 
 
 class Parser(argparse.ArgumentParser):

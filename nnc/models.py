@@ -6,7 +6,6 @@ Images of another shape or of an integer type are a ValueError that says what to
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +13,7 @@ from torch import Tensor, nn
 from nnc.hints import check
 
 
-class _OfImages(nn.Module):
+class ImageClassifier(nn.Module):
     """A network that takes images of one shape, channels × height × width, to ten logits."""
 
     input_shape = (1, 28, 28)
@@ -31,7 +30,7 @@ class _OfImages(nn.Module):
         raise NotImplementedError
 
 
-class LeNet300100(_OfImages):
+class LeNet300100(ImageClassifier):
     """LeNet-300-100: two fully connected hidden layers, 266,610 parameters.
 
     784 → 300 → 100 → 10 with ReLU between. Source: LeCun, Bottou, Bengio and Haffner,
@@ -50,7 +49,7 @@ class LeNet300100(_OfImages):
         return self.fc3(hidden)
 
 
-class LeNet5Caffe(_OfImages):
+class LeNet5Caffe(ImageClassifier):
     """LeNet-5 as shipped with Caffe: two convolutions, two linear layers, 431,080 parameters.
 
     Convolutions 1 → 20 → 50 with 5 × 5 kernels, each followed by 2 × 2 maximum pooling, then
@@ -70,31 +69,7 @@ class LeNet5Caffe(_OfImages):
         return self.fc2(torch.relu(self.fc1(features.flatten(1))))
 
 
-class MLP(_OfImages):
-    """Fully connected layers with ReLU between, from 28 × 28 pixels to 10 classes.
-
-    With 1200 and 1200 hidden units and dropout it is the teacher, with 800 and 800 the student of
-    Hinton, Vinyals and Dean, "Distilling the knowledge in a neural network" (2015), section 3.
-
-    Args:
-        hidden: units of each hidden layer.
-        dropout: probability with which a hidden unit is left out in training.
-    """
-
-    def __init__(self, *hidden: int, dropout: float = 0.0) -> None:
-        super().__init__()
-        sizes = (784, *hidden, 10)
-        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(sizes))
-        self.dropout = dropout
-
-    def logits(self, images: Tensor) -> Tensor:
-        values = images.flatten(1)
-        for layer in self.layers[:-1]:
-            values = nn.functional.dropout(torch.relu(layer(values)), self.dropout, self.training)
-        return self.layers[-1](values)
-
-
-class VGG(_OfImages):
+class VGG(ImageClassifier):
     """A VGG network for 32 × 32 images: convolutions with batch norm, pools, one linear layer.
 
     Every convolution has 3 × 3 kernels, padding 1 and a bias, and is followed by batch
@@ -135,20 +110,9 @@ class VGG(_OfImages):
         return self.classifier(self.features(2 * images - 1).flatten(1))
 
 
-def vgg11() -> VGG:
-    """VGG-11 for 32 × 32 images: 8 convolutions, 9,231,114 parameters."""
-    return VGG((64, "pool", 128, "pool", 256, 256, "pool", *(512, 512, "pool") * 2))
-
-
 def vgg13() -> VGG:
     """VGG-13 for 32 × 32 images: 10 convolutions, 9,416,010 parameters."""
     return VGG((64, 64, "pool", 128, 128, "pool", 256, 256, "pool", *(512, 512, "pool") * 2))
-
-
-def vgg16() -> VGG:
-    """VGG-16 for 32 × 32 images: 13 convolutions, 14,728,266 parameters."""
-    tail = (256, 256, 256, "pool", *(512, 512, 512, "pool") * 2)
-    return VGG((64, 64, "pool", 128, 128, "pool", *tail))
 
 
 def mini_vgg() -> VGG:

@@ -64,7 +64,7 @@ def _add_root(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from nnc.data import load
+    from nnc_book.pictures import load
     from nnc_book.recipes import RECIPES, get
     from nnc_book.recipes.running import run
 
@@ -106,7 +106,7 @@ def _with_settings(current: dict[str, Any], changes: Sequence[str]) -> dict[str,
 
 
 def _search(options: argparse.Namespace) -> int:
-    from nnc.data import load
+    from nnc_book.pictures import load
     from nnc_book.recipes import get
     from nnc_book.recipes.running import search
 
@@ -147,8 +147,8 @@ def _record_list(options: argparse.Namespace) -> int:
 
 
 def _record_verify(options: argparse.Namespace) -> int:
-    from nnc.data import load
     from nnc_book import records
+    from nnc_book.pictures import load
     from nnc_book.records.checks import check
 
     once = functools.cache(functools.partial(load, root=options.root, download=False))

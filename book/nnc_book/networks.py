@@ -1,14 +1,51 @@
-"""What the book asks of its networks: their layers, their multiplications, weights of one scale."""
+"""Networks that only the book trains, and what it asks of networks: layers, multiplications."""
 
 from __future__ import annotations
 
 import copy
+from itertools import pairwise
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from nnc.models import VGG, ImageClassifier
 from nnc.pruning.folding import normalised_layers
+
+
+class MLP(ImageClassifier):
+    """Fully connected layers with ReLU between, from 28 × 28 pixels to 10 classes.
+
+    With 1200 and 1200 hidden units and dropout it is the teacher, with 800 and 800 the student of
+    Hinton, Vinyals and Dean, "Distilling the knowledge in a neural network" (2015), section 3.
+
+    Args:
+        hidden: units of each hidden layer.
+        dropout: probability with which a hidden unit is left out in training.
+    """
+
+    def __init__(self, *hidden: int, dropout: float = 0.0) -> None:
+        super().__init__()
+        sizes = (784, *hidden, 10)
+        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(sizes))
+        self.dropout = dropout
+
+    def logits(self, images: Tensor) -> Tensor:
+        values = images.flatten(1)
+        for layer in self.layers[:-1]:
+            values = nn.functional.dropout(torch.relu(layer(values)), self.dropout, self.training)
+        return self.layers[-1](values)
+
+
+def vgg11() -> VGG:
+    """VGG-11 for 32 × 32 images: 8 convolutions, 9,231,114 parameters."""
+    return VGG((64, "pool", 128, "pool", 256, 256, "pool", *(512, 512, "pool") * 2))
+
+
+def vgg16() -> VGG:
+    """VGG-16 for 32 × 32 images: 13 convolutions, 14,728,266 parameters."""
+    tail = (256, 256, 256, "pool", *(512, 512, 512, "pool") * 2)
+    return VGG((64, 64, "pool", 128, 128, "pool", *tail))
 
 
 def count_layers(model: nn.Module) -> int:

@@ -6,10 +6,7 @@ of another kind is a ValueError that names it.
 
 from __future__ import annotations
 
-import contextlib
 import gzip
-import hashlib
-import importlib.metadata
 import math
 import re
 import struct
@@ -20,13 +17,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import safetensors.torch
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 from tqdm.auto import tqdm
-
-from nnc.files import atomic_write
 
 Labelled = tuple[Tensor, Tensor]
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]
@@ -97,15 +90,12 @@ def _channels_first(source: Any) -> Labelled:
     return pixels, torch.tensor(source.targets, dtype=torch.int64)
 
 
-def read_folder(
-    folder: Path, progress: bool = True, kept: Path | None = None
-) -> tuple[tuple[str, ...], Labelled, Labelled]:
+def read_folder(folder: Path, progress: bool = True) -> tuple[tuple[str, ...], Labelled, Labelled]:
     """Class names, training and test part of a folder of images by class.
 
     The folder holds ``train/<class>/*`` and ``test/<class>/*``. Names that start with a dot do not
     count. Classes are numbered in sorted order, files follow in natural order. All images have the
-    size and mode (grey or RGB) of the first. Their pixels are kept in the file ``kept``, where it
-    is given and can be written, and not decoded again until a file is another.
+    size and mode (grey or RGB) of the first.
     """
     classes, test_classes = (_names(folder / part) for part in ("train", "test"))
     if odd := sorted(set(classes) ^ set(test_classes)):
@@ -113,7 +103,7 @@ def read_folder(
         raise ValueError(f"{folder} must have the same classes in train and test; {lack}")
     train, test = (_list_images(folder / part, classes) for part in ("train", "test"))
     paths = [path for path, _ in train + test]
-    pixels = _decode(paths, progress) if kept is None else _decode_once(paths, kept, progress)
+    pixels = _decode(paths, progress)
     labels = torch.tensor([label for _, label in train + test], dtype=torch.int64)
     border = len(train)
     return classes, (pixels[:border], labels[:border]), (pixels[border:], labels[border:])
@@ -146,27 +136,6 @@ def _natural(path: Path) -> tuple[list[tuple[int, int | str]], str]:
     """A key that sorts 2 before 10; the name itself decides between 2 and 02."""
     parts = re.split(r"(\d+)", path.name)
     return [(0, int(part)) if part.isdecimal() else (1, part) for part in parts], path.name
-
-
-def _decode_once(paths: list[Path], kept: Path, progress: bool) -> Tensor:
-    """All images, from ``kept`` where it holds those of these very files, else decoded into it."""
-    files = hashlib.sha256(importlib.metadata.version("pillow").encode())
-    for path in paths:
-        status, name = path.stat(), path.relative_to(kept.parent)
-        files.update(f"{name} {status.st_size} {status.st_mtime_ns}\n".encode())
-    with contextlib.suppress(OSError, SafetensorError), safe_open(kept, framework="pt") as file:
-        pixels = file.get_tensor("pixels")
-        if file.metadata() == _marks(files.hexdigest(), pixels):
-            return pixels
-    pixels = _decode(paths, progress)
-    data = safetensors.torch.save({"pixels": pixels}, _marks(files.hexdigest(), pixels))
-    with contextlib.suppress(OSError):  # such as a folder that nobody may write
-        atomic_write(kept, data)
-    return pixels
-
-
-def _marks(files: str, pixels: Tensor) -> dict[str, str]:
-    return {"files": files, "pixels": hashlib.sha256(pixels.numpy().tobytes()).hexdigest()}
 
 
 def _decode(paths: list[Path], progress: bool) -> Tensor:

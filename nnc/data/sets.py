@@ -125,8 +125,7 @@ def load(
     ``where`` lists; of these, ``"mnist"``, ``"fashion-mnist"`` and ``"cifar10"`` are downloaded by
     torchvision into the first if they are in none. Everything else is the path of a folder with
     ``train/<class>/*`` and ``test/<class>/*``, images all of one size, all RGB or all grey;
-    classes are numbered in sorted order, images follow in natural order (2 before 10). What was
-    decoded of ``"cifar10-jpeg"`` is kept beside it, as ``.decoded.safetensors``.
+    classes are numbered in sorted order, images follow in natural order (2 before 10).
 
     Args:
         name: one of ``NAMES``, or the path of a folder.
@@ -224,8 +223,7 @@ def _read(name: str, folder: Path, progress: bool) -> Dataset:
     elif name == "cifar10":
         classes, train, test = readers.read_cifar10(folder)
     else:
-        kept = folder / ".decoded.safetensors" if name in NAMES else None
-        classes, train, test = readers.read_folder(folder, progress, kept)
+        classes, train, test = readers.read_folder(folder, progress)
     return Dataset(name, classes, Split(*train), Split(*test))
 
 

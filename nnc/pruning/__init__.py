@@ -1,7 +1,7 @@
 """From trained weights to few values: assign, prune, quantise, train on, fold."""
 
 from nnc.pruning.budgeted import BudgetedSharing
-from nnc.pruning.folding import fold_batch_norm, fold_empty_units
+from nnc.pruning.folding import fold_batch_norm
 from nnc.pruning.kmeans import code_rest, kmeans, quantise_kmeans
 from nnc.pruning.ordering import sort_units
 from nnc.pruning.quantised import Quantised
@@ -10,6 +10,6 @@ from nnc.pruning.soft_sharing import SoftWeightSharing
 
 __all__ = [
     "BudgetedSharing", "Quantised", "Rule", "SoftWeightSharing", "assign", "code_rest",
-    "fold_batch_norm", "fold_empty_units", "freeze", "kmeans", "merge", "quantise",
-    "quantise_kmeans", "sort_units", "unfreeze",
+    "fold_batch_norm", "freeze", "kmeans", "merge", "quantise", "quantise_kmeans", "sort_units",
+    "unfreeze",
 ]  # fmt: skip

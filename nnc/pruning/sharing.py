@@ -141,22 +141,6 @@ def quantise(
     return Quantised.beside(plain_state(model), codes, codebooks)
 
 
-class _SharedWeights(torch.autograd.Function):
-    """``table[codes]``, whose gradient sums over all weights that share an entry."""
-
-    @staticmethod
-    def forward(ctx: Any, table: Tensor, codes: Tensor) -> Tensor:
-        ctx.save_for_backward(codes)
-        ctx.entries = len(table)
-        return table[codes]
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        (codes,) = ctx.saved_tensors
-        summed = torch.bincount(codes.flatten(), gradient.flatten(), minlength=ctx.entries)
-        return summed.to(gradient.dtype), None
-
-
 class _Codebook(nn.Module):
     """Parametrisation of a weight by its codebook; the stored parameter leaves entry 0 out."""
 
@@ -167,7 +151,9 @@ class _Codebook(nn.Module):
         self.register_buffer("codes", codes.long())
 
     def forward(self, entries: Tensor) -> Tensor:
-        return _SharedWeights.apply(nn.functional.pad(entries, (1, 0)), self.codes)
+        # Wide, because an entry's gradient is the sum over many weights.
+        table = wide(nn.functional.pad(entries, (1, 0)))
+        return table[self.codes].to(entries.dtype)
 
 
 def freeze(model: nn.Module, quantised: Quantised) -> nn.Module:

@@ -15,9 +15,8 @@ from torch import Tensor, fx, nn
 from nnc.files import atomic_write
 from nnc.models import answer
 from nnc.pruning.quantised import Quantised
-from nnc.storage import coding, container, context
-from nnc.storage.container import Entry, File
-from nnc.storage.tensors import Precision, bounds_of
+from nnc.storage import coding, container
+from nnc.storage.tensors import Precision
 
 _HERE = Path(__file__).parent
 # Arithmetic with a number x, as a factor and a shift.
@@ -216,7 +215,7 @@ class _Program:
             lines.append(f"    if (!error) {check}{text.replace('{at}', places.get(tensor, ''))};")
         rows = (data[at : at + 20] for at in range(0, len(data), 20))
         about = {
-            "name": name, "guard": name.upper(), "size": len(data), "room": _room(file),
+            "name": name, "guard": name.upper(), "size": len(data),
             "outputs": self.outputs, "inputs": math.prod(self.shape), "last": self.now,
             "shape": " x ".join(map(str, self.shape)), "lines": "\n".join(lines),
             "bytes": "\n".join("    " + " ".join(f"{byte}," for byte in row) for row in rows),
@@ -249,43 +248,3 @@ def _fits_half(quantised: Quantised) -> bool:
     """Whether float16 holds every float32 number exactly."""
     numbers = [*quantised.codebooks.values(), *quantised.rest.values()]
     return all(torch.equal(t, t.half().float()) for t in numbers if t.dtype == torch.float32)
-
-
-def _room(file: File) -> str:
-    """The bytes that ``sws_need`` asks for, or a few more, as C says them."""
-    entries, hinted = file.entries, any(entry.hint for entry in file.entries)
-    matrices = (e for e in entries if hinted and len(e.shape) > 1 and container.in_one_piece(e))
-    rows = 2 * max((entry.shape[0] for entry in matrices), default=0)
-    names = sum(len(entry.name.encode()) for entry in entries)
-    mixed = any(entry.form == "context" for entry in entries)
-    tables = [2 * size * mixed for size in (4002, 6145)]
-    parts = [names, 4 * len(entries), rows, rows, *tables, max(map(_work, entries), default=0)]
-    sizes = f"{len(entries)} * sizeof(sws_tensor) + {sum(len(e.shape) for e in entries)}"
-    return f"{sizes} * sizeof(size_t) + {23 + sum(map(_eights, parts))}"
-
-
-def _work(entry: Entry) -> int:
-    """The bytes in which the reader decodes a tensor; see ``sws_plan`` and ``sws_count_slots``."""
-    order = _eights(4 * entry.book * (not entry.rest))
-    if entry.form != "context":
-        return order
-    low, high = bounds_of(entry)
-    rows, columns = container.matrix(entry.shape)
-    rows = min(rows, container.rows_of_pieces(entry.shape))
-    bits = (max(high, -low) - 1).bit_length()
-    tree = 1 << min(bits, 6)
-    most = 0
-    for piece in entry.pieces:
-        scan = context.Scan.of(piece[0])
-        slots = 640 + 256 * tree
-        if scan.full:
-            places = min(rows, 1 << 14) + min(columns, 1 << 14)
-            slots += 2336 + places + 192 * tree + (2 << min(bits, 13))
-        line = rows if scan.transposed else columns
-        lines = (line + 128, line + 128, 2 * line + 256, 2 * line, line)
-        most = max(most, sum(map(_eights, (4 * slots, 4 * 455, 2 * 65, *lines))))
-    return order + most
-
-
-def _eights(size: int) -> int:
-    return -(-size // 8) * 8

@@ -3,8 +3,13 @@ import torch
 from batch_norms import randomised
 from torch import nn
 
-from nnc.models import LeNet5Caffe, LeNet300100, mini_vgg, vgg11, vgg13, vgg16
-from nnc_book.networks import count_layers, count_operations, rescale
+from nnc.models import LeNet5Caffe, LeNet300100, count_parameters, mini_vgg, vgg13
+from nnc_book.networks import MLP, count_layers, count_operations, rescale, vgg11, vgg16
+
+
+@pytest.mark.parametrize(("build", "parameters"), [(vgg11, 9_231_114), (vgg16, 14_728_266)])
+def test_the_others_of_the_vgg_family_have_their_parameters(build, parameters):
+    assert count_parameters(build()) == parameters
 
 
 @pytest.mark.parametrize(
@@ -50,3 +55,19 @@ def test_counting_leaves_a_network_as_it_was():
     count_operations(model)
     assert [module.training for module in model.modules()] == modes
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("hidden", "parameters"), [((1200, 1200), 2_395_210), ((800, 800), 1_276_810)]
+)
+def test_hintons_networks(hidden, parameters):
+    assert count_parameters(MLP(*hidden)) == parameters
+    assert MLP(*hidden)(torch.rand(2, 1, 28, 28)).shape == (2, 10)
+
+
+def test_dropout_is_for_training_alone():
+    model = MLP(50, dropout=0.5)
+    images = torch.rand(4, 1, 28, 28)
+    assert not torch.equal(model(images), model(images))
+    model.eval()
+    assert torch.equal(model(images), model(images))

@@ -189,32 +189,6 @@ def test_folder_by_hand(tmp_path: Path) -> None:
     assert test_labels.tolist() == [0, 1]
 
 
-def test_pictures_are_decoded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    kept, decoded = write_folder(tmp_path) / ".decoded", []
-    decode = readers._pixels
-    monkeypatch.setattr(readers, "_pixels", lambda path: decoded.append(path) or decode(path))
-
-    def read() -> tuple[int, int]:
-        before = len(decoded)
-        _, (images, _), (test_images, _) = readers.read_folder(tmp_path, kept=kept)
-        assert images[:, 0, 0, 0].tolist() == [0, 1, 10, 11]
-        return len(decoded) - before, int(test_images[0, 0, 0, 0])
-
-    assert [read(), read()] == [(6, 0), (0, 0)]
-    whole = kept.read_bytes()
-    for damaged in (b"", whole[:50], whole[:-1] + bytes([whole[-1] ^ 1])):
-        kept.write_bytes(damaged)
-        assert [read(), read()] == [(6, 0), (0, 0)]
-    write_image(tmp_path / "test" / "ant" / "0.png", 7)
-    assert [read(), read()] == [(6, 7), (0, 7)]
-
-
-def test_a_folder_that_cannot_be_written_is_read_all_the_same(tmp_path: Path) -> None:
-    occupied = write_folder(tmp_path) / ".decoded"
-    occupied.mkdir()
-    assert len(readers.read_folder(tmp_path, kept=occupied)[1][0]) == 4
-
-
 def test_grey_images_have_one_channel(tmp_path: Path) -> None:
     _, (images, _), _ = readers.read_folder(write_folder(tmp_path, mode="L"))
     assert images.shape == (4, 1, 3, 4)

@@ -45,7 +45,7 @@ def test_images_that_a_model_cannot_take_are_one_line(train):
             call(model, train)
         assert "\n" not in str(e.value)
     with pytest.raises(ValueError, match=r"shape \(3, 5\) and type torch\.float32, which model"):
-        nnc.fold_empty_units(model, torch.ones(3, 5))
+        nnc.models.answer(model, torch.ones(3, 5))
 
 
 def test_one_row_an_epoch_with_what_was_asked_for(train):

@@ -22,7 +22,6 @@ from nnc.pruning import (
     SoftWeightSharing,
     code_rest,
     fold_batch_norm,
-    fold_empty_units,
     freeze,
     sort_units,
     unfreeze,
@@ -31,6 +30,7 @@ from nnc.training import History, evaluate, fit
 from nnc_book.frames import Film
 from nnc_book.networks import count_layers, count_operations
 from nnc_book.recipes.job import Histories, Job, Lesson, Metrics, Options, Result, Settings
+from nnc_book.removal import fold_empty_units
 from nnc_book.teaching import Views, teacher_logits
 
 _STATISTICS = 20  # batches of 128 from which batch norm's statistics are taken anew

@@ -26,11 +26,12 @@ from nnc import storage
 from nnc.data import Split, random_crop, random_flip, split_validation
 from nnc.files import atomic_write
 from nnc.losses import soft_targets
-from nnc.models import mini_vgg, vgg11, vgg13, vgg16
+from nnc.models import mini_vgg, vgg13
 from nnc.training import Batch, Distillation, History, cross_entropy, evaluate, fit, predict
 from nnc.training.loop import stream
 from nnc_book.arrays import save_arrays
 from nnc_book.calibration import instructive, reliability
+from nnc_book.networks import vgg11, vgg16
 from nnc_book.recipes import stages
 from nnc_book.recipes.job import Job, Lesson, Recipe, Result, Settings
 from nnc_book.teaching import Views, teacher_logits

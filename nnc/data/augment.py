@@ -7,6 +7,8 @@ places everywhere. Images that are no batch, or a number out of range, are a Val
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -23,10 +25,9 @@ def random_crop(images: Tensor, padding: int, generator: torch.Generator) -> Ten
         generator: draws N vertical offsets, then N horizontal ones, from 0 to twice the padding.
     """
     _check(images, "padding", padding)
-    sides = images.shape[-2:]
-    drawn = [_positions(len(images), side, padding, generator) for side in sides]
-    rows, columns = (_reflected(s, padding)[p] for s, p in zip(sides, drawn, strict=True))
-    return _pick(images, rows, columns)
+    rows, columns = (_reflected(side, padding).to(images.device) for side in images.shape[-2:])
+    padded = images.index_select(2, rows).index_select(3, columns)
+    return _windows(padded, images.shape[-2:], generator)
 
 
 def random_shift(images: Tensor, pixels: int, generator: torch.Generator) -> Tensor:
@@ -39,8 +40,7 @@ def random_shift(images: Tensor, pixels: int, generator: torch.Generator) -> Ten
             at ``pixels`` an image stays where it is, below it moves down or right.
     """
     _check(images, "pixels", pixels)
-    rows, columns = (_positions(len(images), s, pixels, generator) for s in images.shape[-2:])
-    return _pick(functional.pad(images, (pixels,) * 4), rows, columns)
+    return _windows(functional.pad(images, (pixels,) * 4), images.shape[-2:], generator)
 
 
 def random_flip(images: Tensor, generator: torch.Generator) -> Tensor:
@@ -51,10 +51,8 @@ def random_flip(images: Tensor, generator: torch.Generator) -> Tensor:
         generator: draws N numbers in [0, 1); an image below 0.5 is mirrored.
     """
     _check_batch(images)
-    count, _, height, width = images.shape
-    mirrored = torch.rand((count, 1), generator=generator) < 0.5
-    columns = torch.where(mirrored, torch.arange(width).flip(0), torch.arange(width))
-    return _pick(images, torch.arange(height).expand(count, -1), columns)
+    mirrored = torch.rand((len(images), 1, 1, 1), generator=generator) < 0.5
+    return torch.where(mirrored.to(images.device), images.flip(3), images)
 
 
 def _check(images: Tensor, name: str, value: int) -> None:
@@ -74,14 +72,9 @@ def _reflected(side: int, padding: int) -> Tensor:
     return torch.minimum(position, 2 * (side - 1) - position)
 
 
-def _positions(count: int, side: int, padding: int, generator: torch.Generator) -> Tensor:
-    """Positions in a padded side of one window per image, int64, count × side."""
-    offset = torch.randint(0, 2 * padding + 1, (count, 1), generator=generator)
-    return offset + torch.arange(side)
-
-
-def _pick(images: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-    """``images[n, c, rows[n, h], columns[n, w]]``, which indexing in two dimensions does slowly."""
-    index = rows[:, None, :, None] * images.shape[3] + columns[:, None, None, :]
-    index = index.to(images.device).expand(-1, images.shape[1], -1, -1)
-    return images.flatten(2).gather(2, index.flatten(2)).view(index.shape)
+def _windows(padded: Tensor, size: Sequence[int], generator: torch.Generator) -> Tensor:
+    """A window of that height and width from each image, its place drawn."""
+    windows = padded.unfold(2, size[0], 1).unfold(3, size[1], 1)
+    count, places = len(padded), windows.shape[2:4]
+    top, left = (torch.randint(side, (count,), generator=generator) for side in places)
+    return windows[torch.arange(count), :, top, left]

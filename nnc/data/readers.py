@@ -1,4 +1,4 @@
-"""From the files of a data set to tensors: idx, the batches of CIFAR-10, images by class.
+"""From the files of a data set to tensors: those that torchvision knows, and images by class.
 
 Every reader returns pixels, uint8 N × C × H × W, and labels, int64 N. A file that is truncated or
 of another kind is a ValueError that names it.
@@ -6,12 +6,9 @@ of another kind is a ValueError that names it.
 
 from __future__ import annotations
 
-import gzip
-import math
 import re
 import struct
 import warnings
-import zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -21,76 +18,41 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
+Classes = tuple[str, ...]
 Labelled = tuple[Tensor, Tensor]
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]
-_UNREADABLE = (OSError, EOFError, ValueError, zlib.error)  # what damaged files raise
+_UNREADABLE = (OSError, EOFError, ValueError)  # what damaged files raise
 
 
-def plain_or_zipped(path: Path) -> Path | None:
-    """The file itself where it exists, else the one with ``.gz`` at its end, else None."""
-    candidates = (path, path.with_name(path.name + ".gz"))
-    return next((candidate for candidate in candidates if candidate.exists()), None)
+def read_torchvision(kind: str, folder: Path, root: Path) -> tuple[Classes, Labelled, Labelled]:
+    """Class names, training and test part of one of torchvision's data sets.
 
-
-def read_idx(folder: Path, part: str, classes: int) -> Labelled:
-    """Pixels and labels of one part, ``"train"`` or ``"t10k"``, in the format of MNIST.
-
-    The folder holds ``<part>-images-idx3-ubyte`` and ``<part>-labels-idx1-ubyte``, either as they
-    are or with gzip.
+    Args:
+        kind: the name of its class there.
+        folder: where its files are.
+        root: the folder above that torchvision is given.
     """
-    pixels, images_file = _read_idx_file(folder / f"{part}-images-idx3-ubyte", 3)
-    labels, labels_file = _read_idx_file(folder / f"{part}-labels-idx1-ubyte", 1)
-    if len(pixels) != len(labels):
-        raise _damaged(labels_file, f"{len(labels)} labels, {len(pixels)} images in {images_file}")
-    if int(labels.max()) >= classes:
-        raise _damaged(labels_file, f"label {int(labels.max())}, there are {classes} classes")
-    return pixels.unsqueeze(1), labels.long()
+    import torchvision.datasets
+
+    # The batches of CIFAR-10 are pickles, which may run any code while they load: torchvision
+    # opens none whose MD5 sum is not that of the original. NumPy 2.4 warns of how they call it.
+    with warnings.catch_warnings(action="ignore"):
+        try:
+            made = getattr(torchvision.datasets, kind)
+            train, test = (made(root, train=part) for part in (True, False))
+        except (AssertionError, RuntimeError, *_UNREADABLE) as error:
+            raise _damaged(folder, error) from None
+    return tuple(train.classes), _labelled(train), _labelled(test)
 
 
-def _read_idx_file(path: Path, dimensions: int) -> tuple[Tensor, Path]:
-    """The array and the file it was in: 0, 0, 8 (bytes), dimensions, sizes (big-endian), pixels."""
-    found = plain_or_zipped(path) or path
-    try:
-        data = found.read_bytes()
-        data = gzip.decompress(data) if found.suffix == ".gz" else data
-    except _UNREADABLE as error:
-        raise _damaged(found, error) from None
-    start = 4 + 4 * dimensions
-    if len(data) < start or data[:4] != bytes((0, 0, 8, dimensions)):
-        raise _damaged(found, f"starts with {data[:4].hex(' ')}, not 00 00 08 0{dimensions}")
-    shape = struct.unpack(f">{dimensions}I", data[4:start])
-    if len(data) != start + math.prod(shape) or 0 in shape:
-        told = " × ".join(map(str, shape))
-        raise _damaged(found, f"{len(data)} bytes, its header says {start} + {told}")
-    return torch.from_numpy(np.frombuffer(data, np.uint8)[start:].reshape(shape).copy()), found
+def _labelled(source: Any) -> Labelled:
+    pixels = torch.as_tensor(source.data)
+    # Grey images have no dimension of channels, colours have it last.
+    pixels = pixels.unsqueeze(1) if pixels.dim() == 3 else pixels.permute(0, 3, 1, 2).contiguous()
+    return pixels, torch.as_tensor(source.targets)
 
 
-def read_cifar10(folder: Path) -> tuple[tuple[str, ...], Labelled, Labelled]:
-    """Class names, training and test part of the original CIFAR-10, through torchvision.
-
-    The folder is ``cifar-10-batches-py``, its seven files the original ones to the bit.
-    """
-    from torchvision.datasets import CIFAR10
-    from torchvision.datasets.utils import check_integrity
-
-    # The batches are pickles, which may run any code while they load: nothing is opened before
-    # its MD5 sum is that of the original.
-    meta = (CIFAR10.meta["filename"], CIFAR10.meta["md5"])
-    for file, md5 in (*CIFAR10.train_list, *CIFAR10.test_list, meta):
-        if not check_integrity(folder / file, md5):
-            raise _damaged(folder / file, "its MD5 sum is not that of the original")
-    # NumPy 2.4 finds the way in which these old pickles call it deprecated.
-    with warnings.catch_warnings(action="ignore", category=np.exceptions.VisibleDeprecationWarning):
-        train, test = (CIFAR10(folder.parent, train=part) for part in (True, False))
-    return tuple(train.classes), _channels_first(train), _channels_first(test)
-
-
-def _channels_first(source: Any) -> Labelled:
-    pixels = torch.from_numpy(source.data.transpose(0, 3, 1, 2).copy())
-    return pixels, torch.tensor(source.targets, dtype=torch.int64)
-
-
-def read_folder(folder: Path, progress: bool = True) -> tuple[tuple[str, ...], Labelled, Labelled]:
+def read_folder(folder: Path, progress: bool = True) -> tuple[Classes, Labelled, Labelled]:
     """Class names, training and test part of a folder of images by class.
 
     The folder holds ``train/<class>/*`` and ``test/<class>/*``. Names that start with a dot do not
@@ -109,7 +71,7 @@ def read_folder(folder: Path, progress: bool = True) -> tuple[tuple[str, ...], L
     return classes, (pixels[:border], labels[:border]), (pixels[border:], labels[border:])
 
 
-def _names(folder: Path) -> tuple[str, ...]:
+def _names(folder: Path) -> Classes:
     """Names of the class folders, sorted."""
     rows = sorted(path.name for path in _visible(folder) if path.is_dir())
     if not rows:
@@ -117,7 +79,7 @@ def _names(folder: Path) -> tuple[str, ...]:
     return tuple(rows)
 
 
-def _list_images(folder: Path, classes: tuple[str, ...]) -> list[tuple[Path, int]]:
+def _list_images(folder: Path, classes: Classes) -> list[tuple[Path, int]]:
     """Every file of every class, with its label."""
     files = [sorted(_visible(folder / name), key=_natural) for name in classes]
     if [] in files:

@@ -23,20 +23,14 @@ from nnc.hints import check, did_you_mean
 NAMES = ("mnist-5k", "mnist", "fashion-mnist", "cifar10", "cifar10-jpeg")
 
 _DIGITS = tuple(str(digit) for digit in range(10))
-_IDX_CLASSES = {
-    "mnist": _DIGITS,
-    "fashion-mnist": (
-        *("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat"),
-        *("Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
-    ),
-}
 _TORCHVISION = {"mnist": "MNIST", "fashion-mnist": "FashionMNIST", "cifar10": "CIFAR10"}
 # Where torchvision puts a data set below the folder it is given, and which files it needs there.
 _FOLDERS = {"mnist": "MNIST/raw", "fashion-mnist": "FashionMNIST/raw"}
 _FOLDERS |= {"cifar10": "cifar-10-batches-py", "cifar10-jpeg": "cifar10-jpeg"}
 _KINDS = ("images-idx3-ubyte", "labels-idx1-ubyte")
 _IDX_FILES = tuple(f"{part}-{kind}" for part in ("train", "t10k") for kind in _KINDS)
-_FILES = dict.fromkeys(_IDX_CLASSES, _IDX_FILES) | {"cifar10-jpeg": ("train", "test")}
+_FILES = dict.fromkeys(("mnist", "fashion-mnist"), _IDX_FILES)
+_FILES["cifar10-jpeg"] = ("train", "test")
 _FILES["cifar10"] = (*(f"data_batch_{i}" for i in range(1, 6)), "test_batch", "batches.meta")
 
 
@@ -217,19 +211,22 @@ def _unknown(name: str | Path) -> ValueError:
 
 def _read(name: str, folder: Path, progress: bool) -> Dataset:
     """A named data set or, under any other name, images by class."""
-    if name in _IDX_CLASSES:
-        classes = _IDX_CLASSES[name]
-        train, test = (readers.read_idx(folder, part, len(classes)) for part in ("train", "t10k"))
-    elif name == "cifar10":
-        classes, train, test = readers.read_cifar10(folder)
+    if name in _TORCHVISION:
+        kind, root = _TORCHVISION[name], _root(name, folder)
+        classes, train, test = readers.read_torchvision(kind, folder, root)
     else:
         classes, train, test = readers.read_folder(folder, progress)
-    return Dataset(name, classes, Split(*train), Split(*test))
+    return Dataset(name, _DIGITS if name == "mnist" else classes, Split(*train), Split(*test))
+
+
+def _root(name: str, folder: Path) -> Path:
+    """The folder that torchvision is given for a data set in this one."""
+    return folder.parents[len(Path(_FOLDERS[name]).parts) - 1]
 
 
 def _missing(name: str, folder: Path) -> list[str]:
     """The files that a data set needs and the folder lacks."""
-    return [file for file in _FILES[name] if readers.plain_or_zipped(folder / file) is None]
+    return [file for file in _FILES[name] if not (folder / file).exists()]
 
 
 def _fetch(name: str, folders: list[Path], download: bool) -> Path:
@@ -256,7 +253,7 @@ def _download(name: str, folder: Path) -> None:
     """Let torchvision download a data set, and move its files in when all are there."""
     import torchvision.datasets
 
-    root = folder.parents[len(Path(_FOLDERS[name]).parts) - 1]
+    root = _root(name, folder)
     root.mkdir(parents=True, exist_ok=True)
     patience = socket.getdefaulttimeout()
     socket.setdefaulttimeout(30)  # seconds without a byte; torchvision itself waits for minutes

@@ -18,7 +18,7 @@ from torch import Tensor
 from torchvision import transforms as first
 from torchvision.transforms import v2 as second
 
-from nnc.data import augment
+from nnc_book import augment
 
 TARGET = 10  # times faster
 

@@ -19,7 +19,8 @@ import torch
 from torch import Tensor, nn
 
 import nnc
-from nnc.data import Split, as_input, random_crop, random_flip
+from nnc.data import Split, as_input
+from nnc_book.augment import random_crop, random_flip
 from nnc_book.teaching import Views
 
 TARGET = 5  # per cent that fit may be slower

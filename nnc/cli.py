@@ -181,7 +181,3 @@ def _print_size(path: Path, scalars: int, sparsity: float) -> None:
         f"{path}: {size} bytes, {4 * scalars / size:.1f} times smaller than float32; sparsity "
         f"{sparsity:.4f}"
     )
-
-
-if __name__ == "__main__":
-    sys.exit(main())

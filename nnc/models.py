@@ -86,14 +86,12 @@ class VGG(ImageClassifier):
 
     def __init__(self, configuration: Sequence[int | str]) -> None:
         super().__init__()
-        pools = configuration.count("pool")
-        entries = (entry == "pool" or (type(entry) is int and entry > 0) for entry in configuration)
-        if pools != 5 or not all(entries):
-            raise ValueError(
-                f"configuration is {tuple(configuration)}, every entry must be a number of "
-                f'channels from 1 or "pool", of which there are {pools} and must be 5, to bring '
-                "32 × 32 pixels down to one"
-            )
+        known = (entry == "pool" or (type(entry) is int and entry > 0) for entry in configuration)
+        fits = configuration.count("pool") == 5 and all(known)
+        allowed = (
+            'numbers of channels from 1 and "pool" five times, down to one pixel'
+        )
+        check("configuration", tuple(configuration), fits, allowed)
         layers: list[nn.Module] = []
         channels = 3
         for entry in configuration:

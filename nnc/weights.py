@@ -8,7 +8,6 @@ plain network would have, and a weight that is used in several places occurs onc
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
@@ -64,20 +63,6 @@ def prunable_weights(model: nn.Module) -> dict[str, Tensor]:
         needed = "a parameter with at least two dimensions, as of a linear or convolutional layer"
         raise ValueError(f"model {type(model).__name__} has no weights to prune, needs {needed}")
     return weights
-
-
-def pull_ratio(penalty: Tensor, loss: Tensor, model: nn.Module) -> float:
-    """Norm of the penalty's gradient as a multiple of the loss's, over the weights it reaches."""
-    weights = [weight for weight in unwrapped(model).parameters() if weight.requires_grad]
-    pulls, errors = (
-        torch.autograd.grad(term, weights, retain_graph=True, allow_unused=True)
-        for term in (penalty, loss)
-    )
-    reached = [error for pull, error in zip(pulls, errors, strict=True) if pull is not None]
-    pull, error = (
-        math.hypot(*(float(g.norm()) for g in found if g is not None)) for found in (pulls, reached)
-    )
-    return pull / max(error, 1e-30)  # where the loss is flat it is large, and finite
 
 
 def plain_name(path: str, attribute: str) -> str:

@@ -16,10 +16,11 @@ import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from nnc.data import Split, random_crop, random_flip
+from nnc.data import Split
 from nnc.files import atomic_write
 from nnc.training import predict
 from nnc.training.loop import stream
+from nnc_book.augment import random_crop, random_flip
 
 
 @dataclass(frozen=True, eq=False)

@@ -35,20 +35,13 @@ def negative_log_density(
     The table. Nodes ``x_k = min x + k h`` with ``h = sigma_min / CELLS_PER_SIGMA`` span the range
     of the points, and ``f = -log p`` is replaced by its linear interpolant. The sum over the
     points is then ``sum_k H_k f(x_k)``, with H the histogram of the points split linearly between
-    neighbouring nodes; the gradient of a point is the slope of its cell; the gradients of the
-    mixture are those of the same sum. f is evaluated (in float64) only at nodes of cells that hold
-    a point. A table longer than LONGEST_TABLE, or than NODES_PER_WEIGHT per point, is not made:
-    every point is then evaluated exactly.
+    neighbouring nodes; the gradient of a point is the slope of its cell. A table longer than
+    LONGEST_TABLE, or than NODES_PER_WEIGHT per point, is not made: all points are then exact.
 
-    Error. A cell's slope is the exact one of some point of the cell, so of a point less than
-    ``h`` away, and within a cell ``|value - f| <= h² / 8 max |f''|`` and ``|slope - f'| <= h / 2
-    max |f''|`` with ``f'' = sum_j r_j lambda_j - Var_r(lambda_j (x - mu_j))``. Where a narrow
-    component, z of its sigmas away, hands over to a wide one, ``|f''| ≈ z² lambda / 4`` and the
-    slope before it is about ``z sqrt(lambda)``: an error of ``z / (8 CELLS_PER_SIGMA)`` of the
-    largest slope, 0.75 % at z = 6. Half-way between two narrow components the slope changes its
-    sign within less than a cell. So the slopes of each cell's two nodes are compared with its
-    own, and where they differ by more than ROUGH of the largest slope, the few points in that
-    cell are evaluated exactly. No slope is then off by more than 1 % of the largest one.
+    Error. Within a cell ``|slope - f'| <= h / 2 max |f''|``, which is below 1 % of the largest
+    slope but half-way between two narrow components, where the slope changes its sign within less
+    than a cell. So where the slopes at a cell's two nodes differ from its own by more than ROUGH
+    of the largest one, the few points in that cell are evaluated exactly.
 
     Args:
         layers: tensors of any shape, in units of weights, all on the device of the rest.
@@ -153,7 +146,7 @@ class _Exact(torch.autograd.Function):
         for x in layers:
             slopes = torch.empty(x.numel(), dtype=x.dtype, device=x.device)
             size = _piece(x.device, components=len(components.means))
-            for piece, into in zip(_flat(x).split(size), slopes.split(size), strict=True):
+            for piece, into in zip(x.reshape(-1).split(size), slopes.split(size), strict=True):
                 values, into[:] = components.evaluate(piece)
                 value += values.sum(dtype=value.dtype)
             found.append(_shaped(slopes, x))
@@ -205,7 +198,7 @@ class _Grid(NamedTuple):
         count, shift = torch.zeros(2, self.length, dtype=_wide(device), device=device)
         one = count.new_ones(())
         for x in layers:
-            for piece in _flat(x).split(_piece(device)):
+            for piece in x.reshape(-1).split(_piece(device)):
                 place = self.places(piece)
                 cell = place.long()
                 count.scatter_add_(0, cell, one.expand(len(cell)))
@@ -241,7 +234,7 @@ class _Grid(NamedTuple):
         self, components: _Components, x: Tensor, rough: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Makes the points of rough cells exact: the change of the sum, which they are, slopes."""
-        size, hits, x = _piece(x.device), [], _flat(x)
+        size, hits, x = _piece(x.device), [], x.reshape(-1)
         for start, piece in zip(range(0, x.numel(), size), x.split(size), strict=False):
             hit = rough.index_select(0, self.places(piece).int())
             hits.append(hit.nonzero()[:, 0].add_(start))
@@ -261,7 +254,7 @@ class _Grid(NamedTuple):
         """For each point of x the slope of its cell, flat."""
         found = torch.empty(x.numel(), dtype=slopes.dtype, device=x.device)
         size = _piece(x.device)
-        for piece, into in zip(_flat(x).split(size), found.split(size), strict=True):
+        for piece, into in zip(x.reshape(-1).split(size), found.split(size), strict=True):
             torch.index_select(slopes, 0, self.places(piece).int(), out=into)
         return found
 
@@ -294,20 +287,9 @@ class _Tabulated(torch.autograd.Function):
         return (None, *mixture, *(_shaped(f, x) for f, x in zip(found, layers, strict=True)))
 
 
-def _flat(x: Tensor) -> Tensor:
-    """All elements in the order of memory, so that channels-last weights need no copy."""
-    return x.detach().permute(_memory_order(x)).reshape(-1)
-
-
 def _shaped(flat: Tensor, like: Tensor) -> Tensor:
-    """Undoes ``_flat(like)``."""
-    order = _memory_order(like)
-    back = sorted(range(like.ndim), key=order.__getitem__)
-    return flat.view([like.shape[d] for d in order]).permute(back)
-
-
-def _memory_order(x: Tensor) -> list[int]:
-    return sorted(range(x.ndim), key=x.stride, reverse=True)
+    """Numbers in the shape and the order in memory of a tensor."""
+    return torch.empty_like(like).copy_(flat.view(like.shape))
 
 
 def _piece(device: torch.device, components: int = 1) -> int:

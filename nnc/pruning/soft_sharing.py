@@ -16,7 +16,7 @@ from nnc.pruning.folding import normalised_layers
 from nnc.pruning.kmeans import kmeans
 from nnc.pruning.quantised import Quantised, entropy
 from nnc.pruning.sharing import Rule, quantise
-from nnc.weights import check_settable, plain_state, prunable_weights, pull_ratio, unwrapped, wide
+from nnc.weights import check_settable, plain_state, prunable_weights, unwrapped, wide
 
 _COMPONENTS = 16  # besides the zero component
 # Of the zero component. More makes smaller files where there are many steps; with few, weights that
@@ -188,28 +188,20 @@ class SoftWeightSharing(nn.Module):
             self.model, self._prior, threshold=self.threshold, by=self.by, units=self._units
         )
 
-    def measure(self, loss: Tensor | None = None) -> dict[str, float]:
+    def measure(self) -> dict[str, float]:
         """What is going on at this step.
 
-        Args:
-            loss: the error of a batch, its graph still there; adds ``pull_ratio``.
-
-        Returns:
-            ``would_be_sparsity``: the share that step 3 would set to zero now; ``expected_bytes``:
-            what the codes would take at their entropy, tensor by tensor; ``zero_sigma``: width of
-            the zero component, in units of weights; ``pressure``; and with a loss ``pull_ratio``,
-            the norm of the penalty's gradient as a multiple of the loss's.
+        ``would_be_sparsity``: the share that step 3 would set to zero now; ``expected_bytes``:
+        what the codes would take at their entropy, tensor by tensor; ``zero_sigma``: width of the
+        zero component, in units of weights; and ``pressure``.
         """
         assigned = self._assigned()
-        found = {
+        return {
             "would_be_sparsity": assigned.sparsity(),
             "expected_bytes": sum(entropy(codes) for codes in assigned.codes.values()) / 8,
             "zero_sigma": float(self._prior.mixture().sigmas[0]),
             "pressure": self.pressure,
         }
-        if loss is not None:
-            found["pull_ratio"] = pull_ratio(self.penalty(), loss, self.model)
-        return found
 
     @property
     def model(self) -> nn.Module:

@@ -23,7 +23,6 @@ from nnc.data.sets import Split, as_input
 from nnc.hints import check
 from nnc.models import answer
 from nnc.training.checkpoints import CheckpointFile, History, signals
-from nnc.weights import pull_ratio
 
 
 def stream(*key: int) -> torch.Generator:
@@ -265,10 +264,20 @@ def _check_labels(largest: int, logits: Tensor) -> None:
 
 
 def _pull(terms: dict[str, Tensor], model: nn.Module) -> dict[str, float]:
+    """Norm of the penalty's gradient as a multiple of the loss's, over the weights it reaches."""
     penalty = terms.get("penalty")
     if penalty is None or not penalty.requires_grad:
         return {}
-    return {"pull_ratio": pull_ratio(penalty, terms["loss"], model)}
+    weights = [weight for weight in model.parameters() if weight.requires_grad]
+    pulls, errors = (
+        torch.autograd.grad(term, weights, retain_graph=True, allow_unused=True)
+        for term in (penalty, terms["loss"])
+    )
+    reached = [error for pull, error in zip(pulls, errors, strict=True) if pull is not None]
+    pull, error = (
+        math.hypot(*(float(g.norm()) for g in found if g is not None)) for found in (pulls, reached)
+    )
+    return {"pull_ratio": pull / max(error, 1e-30)}  # where the loss is flat: large, and finite
 
 
 def _finite(value: Tensor, name: str, epoch: int, step: int, checkpoint: Path | None) -> float:

@@ -91,10 +91,10 @@ def test_the_remedy_for_other_channels_works():
 @pytest.mark.parametrize(
     ("configuration", "message"),
     [
-        ((), '"pool", of which there are 0 and must be 5'),
-        ((8, "pool"), r"configuration is \(8, 'pool'\), .* there are 1 and must be 5, to bring"),
-        ((8, *["pool"] * 6), "there are 6 and must be 5"),
-        ((8, "pol", *["pool"] * 5), r"configuration is \(8, 'pol', .*number of channels from 1 or"),
+        ((), r'configuration is \(\), must be numbers of channels from 1 and "pool" five times'),
+        ((8, "pool"), r"configuration is \(8, 'pool'\), must be"),
+        ((8, *["pool"] * 6), r"configuration is \(8, 'pool', .*five times"),
+        ((8, "pol", *["pool"] * 5), r"configuration is \(8, 'pol', .*channels from 1 and"),
         ((0, *["pool"] * 5), r"configuration is \(0, "),
         ((8.0, *["pool"] * 5), r"configuration is \(8\.0, "),
     ],

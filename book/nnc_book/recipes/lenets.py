@@ -13,10 +13,10 @@ from functools import partial
 import torch
 from torch import nn
 
-from nnc.data import random_shift
 from nnc.models import LeNet5Caffe, LeNet300100
 from nnc.pruning import BudgetedSharing, SoftWeightSharing, quantise_kmeans
 from nnc.training import Distillation, History, evaluate, fit
+from nnc_book.augment import random_shift
 from nnc_book.frames import Film
 from nnc_book.recipes import stages
 from nnc_book.recipes.job import Histories, Job, Lesson, Recipe, Result, Settings, mark

@@ -11,11 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from nnc import storage
-from nnc.data import Split, random_shift
+from nnc.data import Split
 from nnc.models import count_parameters
 from nnc.training import Batch, Distillation, History, cross_entropy, evaluate, predict
 from nnc.training.loop import stream
 from nnc_book.arrays import save_arrays
+from nnc_book.augment import random_shift
 from nnc_book.controls import best_shift, shuffle_wrong_classes
 from nnc_book.networks import MLP
 from nnc_book.recipes.job import Job, Lesson, Recipe, Result, Settings

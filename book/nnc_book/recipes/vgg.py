@@ -23,13 +23,14 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from nnc import storage
-from nnc.data import Split, random_crop, random_flip, split_validation
+from nnc.data import Split, split_validation
 from nnc.files import atomic_write
 from nnc.losses import soft_targets
 from nnc.models import mini_vgg, vgg13
 from nnc.training import Batch, Distillation, History, cross_entropy, evaluate, fit, predict
 from nnc.training.loop import stream
 from nnc_book.arrays import save_arrays
+from nnc_book.augment import random_crop, random_flip
 from nnc_book.calibration import instructive, reliability
 from nnc_book.networks import vgg11, vgg16
 from nnc_book.recipes import stages

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional
 
-from nnc.data.augment import random_crop, random_flip, random_shift
+from nnc_book.augment import random_crop, random_flip, random_shift
 
 
 def generator(seed: int = 0) -> torch.Generator:

@@ -88,9 +88,7 @@ class VGG(ImageClassifier):
         super().__init__()
         known = (entry == "pool" or (type(entry) is int and entry > 0) for entry in configuration)
         fits = configuration.count("pool") == 5 and all(known)
-        allowed = (
-            'numbers of channels from 1 and "pool" five times, down to one pixel'
-        )
+        allowed = 'numbers of channels from 1 and "pool" five times, down to one pixel'
         check("configuration", tuple(configuration), fits, allowed)
         layers: list[nn.Module] = []
         channels = 3

@@ -66,7 +66,7 @@ def _add_root(parser: argparse.ArgumentParser) -> None:
 def _run(options: argparse.Namespace) -> int:
     from nnc_book.pictures import load
     from nnc_book.recipes import RECIPES, get
-    from nnc_book.recipes.running import run
+    from nnc_book.running import run
 
     if options.list:
         for recipe in RECIPES.values():
@@ -108,7 +108,7 @@ def _with_settings(current: dict[str, Any], changes: Sequence[str]) -> dict[str,
 def _search(options: argparse.Namespace) -> int:
     from nnc_book.pictures import load
     from nnc_book.recipes import get
-    from nnc_book.recipes.running import search
+    from nnc_book.running import search
 
     recipe = get(options.recipe)
     folder = options.out or Path("runs", "search", recipe.name)

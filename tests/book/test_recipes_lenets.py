@@ -9,9 +9,10 @@ from nnc import data, models, prunable_weights, storage, training
 from nnc.data import load
 from nnc.training.checkpoints import CheckpointFile
 from nnc_book import records
+from nnc_book.magnitude import sparsity_after
 from nnc_book.recipes import get, lenets, stages
 from nnc_book.recipes.job import Job
-from nnc_book.recipes.running import run, search
+from nnc_book.running import run, search
 
 SHORT = {
     "validation": 1000,
@@ -137,8 +138,7 @@ def test_quantisation_alone_at_four_widths(tmp_path):
 
 
 def test_gradual_pruning_reaches_its_target_and_stays():
-    settings = {"prune_epochs": 10, "prune_ramp": 0.5, "target_sparsity": 0.9}
-    shares = [stages.sparsity_after(settings, epoch) for epoch in range(11)]
+    shares = [sparsity_after(epoch / 5, 0.9) for epoch in range(11)]
     assert shares[0] == 0
     assert shares[1] == pytest.approx(0.9 * (1 - 0.8**3))
     assert shares[5:] == [pytest.approx(0.9)] * 6

@@ -9,7 +9,7 @@ from nnc import data
 from nnc_book.arrays import read_arrays
 from nnc_book.controls import best_shift, shuffle_wrong_classes
 from nnc_book.recipes import get, mnist_kd
-from nnc_book.recipes.running import run
+from nnc_book.running import run
 
 
 @pytest.fixture(autouse=True)

@@ -14,7 +14,7 @@ from nnc_book import records
 from nnc_book.arrays import read_arrays
 from nnc_book.recipes import get, running, stages, vgg
 from nnc_book.recipes.job import Job
-from nnc_book.recipes.running import run
+from nnc_book.running import run
 from nnc_book.teaching import fingerprint
 
 # Few steps: nothing may diverge, and the average may not lag behind.

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import prune
 from torch.optim.swa_utils import update_bn
 
 from nnc import make_plain, prunable_weights, storage
@@ -28,6 +27,7 @@ from nnc.pruning import (
 )
 from nnc.training import History, evaluate, fit
 from nnc_book.frames import Film
+from nnc_book.magnitude import maskable, prune_to, sparsity_after
 from nnc_book.networks import count_layers, count_operations
 from nnc_book.recipes.job import Histories, Job, Lesson, Metrics, Options, Result, Settings
 from nnc_book.removal import fold_empty_units
@@ -111,42 +111,18 @@ def under_prior(
 
 
 def prune_gradually(job: Job, lesson: Lesson, model: nn.Module) -> History:
-    """Prune the smallest weights of all layers, after every epoch a little more, and train on.
-
-    The pipeline of Han, Mao and Dally, "Deep Compression" (2015), with the gradual schedule of
-    Zhu and Gupta, "To prune, or not to prune" (2017), equation 1.
-    """
-    s = job.settings
-    paths = [name.rpartition(".") for name in prunable_weights(model)]
-    pruned = [(model.get_submodule(path), attribute) for path, _, attribute in paths]
-    for module, name in pruned:
-        prune.identity(module, name)
+    """Prune the smallest weights of all layers, after every epoch a little more, and train on."""
+    s, pruned = job.settings, maskable(model)
 
     def measure(epoch: int) -> dict[str, float]:
-        return {"would_be_sparsity": prune_to(pruned, sparsity_after(s, epoch))}
+        share = epoch / (s["prune_ramp"] * s["prune_epochs"])
+        return {"would_be_sparsity": prune_to(pruned, sparsity_after(share, s["target_sparsity"]))}
 
     network = {"params": model.parameters(), "lr": s["prune_learning_rate"]}
     options = cooling([network], lesson, s["prune_epochs"], over=0.3) | {"measure": measure}
     history = fit(model, **lesson, **options, **job.resuming("prune"))
     make_plain(model)
     return history
-
-
-def sparsity_after(s: Settings, epoch: int) -> float:
-    """``target (1 - (1 - t)³)``, t the share of the ramp that is over, at most 1."""
-    t = min(1.0, epoch / (s["prune_ramp"] * s["prune_epochs"]))
-    return s["target_sparsity"] * (1 - (1 - t) ** 3)
-
-
-def prune_to(pruned: list[tuple[nn.Module, str]], sparsity: float) -> float:
-    """Mask the smallest of all weights and return their share; those masked before stay zero."""
-    sizes = [getattr(module, name).detach().abs() for module, name in pruned]
-    every = torch.cat([size.flatten() for size in sizes])
-    threshold = every.kthvalue(max(1, round(sparsity * len(every)))).values
-    for (module, name), size in zip(pruned, sizes, strict=True):
-        prune.custom_from_mask(module, name, size > threshold)
-    masks = [getattr(module, f"{name}_mask") for module, name in pruned]
-    return 1 - sum(float(mask.sum()) for mask in masks) / len(every)
 
 
 def train_and_store(

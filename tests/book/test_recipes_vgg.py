@@ -10,9 +10,9 @@ from nnc import models, storage, training
 from nnc.data.sets import Dataset, Split
 from nnc.pruning import Quantised
 from nnc.training.loop import stream
-from nnc_book import records
+from nnc_book import records, running
 from nnc_book.arrays import read_arrays
-from nnc_book.recipes import get, running, stages, vgg
+from nnc_book.recipes import get, stages, vgg
 from nnc_book.recipes.job import Job
 from nnc_book.running import run
 from nnc_book.teaching import fingerprint

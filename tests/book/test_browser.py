@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.resources import files
@@ -153,4 +154,35 @@ def test_the_start_page_leads_to_the_book(browser: Browser, server: str) -> None
 def test_search_finds_a_word(browser: Browser, server: str) -> None:
     with opened(browser, f"{server}/search.html?q=network") as (page, faults):
         page.wait_for_selector("#search-results li")
+        assert faults == []
+
+
+def test_a_term_says_what_it_means(browser: Browser, server: str) -> None:
+    with opened(browser, f"{server}/book/one_knob.html", width=PHONE) as (page, faults):
+        terms, box = page.locator("a[data-says]"), page.locator("#nnc-says")
+        assert terms.count() >= 1
+        for k in range(terms.count()):
+            terms.nth(k).hover()
+            assert box.is_visible()
+            assert box.inner_text() == terms.nth(k).get_attribute("data-says")
+            left, right = box.evaluate(
+                "e => [e.getBoundingClientRect()].flatMap(r => [r.left, r.right])"
+            )
+            assert 0 <= left < right <= PHONE
+        box.hover()  # who enlarges the page has to be able to read on
+        assert box.is_visible()
+        page.keyboard.press("Escape")
+        assert box.is_hidden()
+        terms.first.focus()
+        page.keyboard.press("Shift+Tab")
+        page.keyboard.press("Tab")
+        assert box.is_visible()
+        assert terms.first.get_attribute("aria-describedby") == box.get_attribute("id")
+        assert faults == []
+
+
+def test_the_book_on_one_page_is_one_sheet(browser: Browser, server: str) -> None:
+    with opened(browser, f"{server}/book/one_page.html") as (page, faults):
+        printed = page.pdf(format="A4")
+        assert len(re.findall(rb"/Type\s*/Page\b", printed)) == 1
         assert faults == []

@@ -137,7 +137,7 @@ def test_bits_are_the_entropy_of_the_codes(tmp_path):
 def test_a_training_gathers_weights_and_too_weak_and_too_strong_both_fail(tmp_path):
     found = in_the_page(Share, tmp_path, "trainingOf, accuracy", f"""
         const settings = {json.dumps(Share().settings)};
-        const training = trainingOf(settings, 0);
+        const training = trainingOf(settings, 3);
         const rows = [1e-5, 0.01, 1, 100].map((tau) => {{
             training.restart();
             while (!training.done()) training.step(tau);

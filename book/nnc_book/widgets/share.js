@@ -299,9 +299,12 @@ function render({ model, el }) {
     const learnt = accuracy(training.firstOnly(), training.test);
     if (assigned > learnt - 0.1)
       return `Every weight is zero or one of ${counted(final.levels, "value")}; the answers hardly changed.`;
+    const wide = training.mixture()[0].precision < settings.zero[0] / settings.zero[1] / 10;
     if (asItIs > learnt - 0.05)
-      return "Too weak: the weights had not gathered, and assigning moved them too far.";
-    return `Too strong: ${share} of the weights are zero, and the answers are gone with them.`;
+      return wide
+        ? "Too weak: the weights had not gathered, and assigning moved them too far."
+        : "Some weights lay between the clusters, and assigning moved them too far.";
+    return `Too strong: ${share} of the weights are zero, and answers have gone with them.`;
   }
 
   let before = model.get("tau");

@@ -19,7 +19,7 @@ _SETTINGS: dict[str, Any] = {
     "first": 300,  # steps of step 1, and of step 2
     "second": 800,
     "rate": 0.01,
-    "grow": 0.3,  # share of step 2 over which the pull grows
+    "grow": 0.5,  # share of step 2 over which the pull grows
     "means": [-1.2, -0.72, -0.24, 0.24, 0.72, 1.2],
     "sigma": 0.35,
     "pi_0": 0.8,
@@ -73,7 +73,7 @@ class Share(WithStill):
 
     settings = traitlets.Dict(_SETTINGS).tag(sync=True)
     tau = traitlets.Float(1.0, min=1e-5, max=100).tag(sync=True)
-    seed = traitlets.Int(0, min=0).tag(sync=True)
+    seed = traitlets.Int(3, min=0).tag(sync=True)
 
     def __repr__(self) -> str:
         return f"Share(tau={self.tau:g})"

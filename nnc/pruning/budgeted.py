@@ -15,7 +15,8 @@ from nnc.pruning.shared_values import Phase, SharedValues
 from nnc.weights import check_settable, plain_parameters, plain_state, prunable_weights
 
 # Shares of the steps: first the price stays as it is, then codes are free, which tries many sets of
-# weights; then weights at zero stay there, which picks the best of them; then all codes stay.
+# weights; then weights at zero stay there unless the budget is missed for long, which picks the
+# best of the sets; then all codes stay.
 _WARM, _FREE, _SETTLING = 0.05, 0.4, 0.95
 _CHECKS = 100  # how often the price of a bit is adjusted
 # In units of the mean energy of a weight. High from the start: a network that is small at once
@@ -23,11 +24,16 @@ _CHECKS = 100  # how often the price of a bit is adjusted
 _FIRST_PRICE = 2.0
 _PACE = 0.15  # how far the price's logarithm may move from check to check
 _SLOWER = 0.3  # and how much slower while codes are free, where the error follows late
+# And how much more so down: the error falls with the learning rate by itself, and a price that
+# gave way to it would let the network grow for nothing.
+_RELUCTANT = 0.15
 # How much faster it falls where the budget is missed by more than so many times. What lies below
 # may be the noise of codes that come and go, and ends with it.
 _HASTE, _FAR = 4.0, 5.0
+_PATIENCE = 5  # checks in a row that miss the budget, after which weights that left come back
+_CHEAPER = 0.7  # and what the price is multiplied by then
 _AVERAGED = 0.02  # share of the steps over which weights are averaged
-_KEPT = ("dense_error", "price", "taken", "error", "size")
+_KEPT = ("dense_error", "price", "taken", "error", "size", "_missed", "_within")
 
 
 class BudgetedSharing(nn.Module):
@@ -65,7 +71,13 @@ class BudgetedSharing(nn.Module):
         bytes: int | None = None,
     ) -> None:
         super().__init__()
-        _check_budget(steps, held_out, lose, bytes)
+        check("steps", steps, steps >= 1, "at least 1: epochs times batches of an epoch")
+        if (bytes is None) == (held_out is None) or (held_out is None) != (lose is None):
+            told = f"held_out is {held_out}, lose is {lose}, bytes is {bytes}"
+            raise ValueError(f"{told}; give held_out and lose, or bytes alone")
+        fits = lose is None or 0 < lose < math.inf
+        check("lose", lose, fits, "positive: how much held_out may grow")
+        check("bytes", bytes, bytes is None or bytes >= 1, "at least 1")
         weights = prunable_weights(model)
         # Names as the plain network has them, as in the codes that are stored.
         every = weights | {n: p for n, p in plain_parameters(model).items() if p.dim() < 2}
@@ -80,6 +92,10 @@ class BudgetedSharing(nn.Module):
         self.taken = 0
         self.error, self.size = self.dense_error, math.nan
         self._best: dict[str, Any] | None = None
+        self._missed = 0  # checks in a row
+        self._within: dict[str, Any] | None = (
+            None  # what the weights were when the last one was met
+        )
 
     @property
     def model(self) -> nn.Module:
@@ -90,7 +106,10 @@ class BudgetedSharing(nn.Module):
     def phase(self) -> Phase:
         """What codes may do at this step."""
         done = self.taken / self.steps
-        return Phase.FREE if done < _FREE else Phase.LEAVING if done < _SETTLING else Phase.FIXED
+        if done >= _SETTLING:
+            return Phase.FIXED
+        # What has never been within the budget has to be able to grow.
+        return Phase.FREE if done < _FREE or self._within is None else Phase.LEAVING
 
     def step(self) -> None:
         """Say that the optimiser has taken a step; call it before gradients are set to zero."""
@@ -111,14 +130,24 @@ class BudgetedSharing(nn.Module):
                 network = Quantised.beside(plain_state(self.model), codes, books)
                 found = {"error": self.error, "bytes": self.size, "network": network}
                 self._best = found | {"rank": rank}
+        met = self._excess() <= 0
+        self._missed = 0 if met else self._missed + 1
+        self._within = self._values.state() if met else self._within
 
     def _adjust(self) -> None:
         """Raise the price where there is room, lower it where there is none."""
+        if self.phase is Phase.LEAVING and self._missed > _PATIENCE and self._within:
+            self._values.load(self._within)
+            self._missed, self.price = 0, _CHEAPER * self.price
+            return
         if self.bytes is not None:
             step = 3 * math.log(self.size / (0.97 * self.bytes))  # to end a little below
         else:
             step = -self._excess() / float(self.lose or 1)
-        pace = _PACE * _SLOWER if self.phase is Phase.FREE else _PACE
+        pace = _PACE
+        if self.taken < _FREE * self.steps:
+            nearly = self.bytes is None and -_FAR < step < 0
+            pace *= _SLOWER * (_RELUCTANT if nearly else 1.0)
         fall = _HASTE if step < -_FAR else 1.0
         if math.isfinite(step) and self.taken >= _WARM * self.steps:
             self.price *= math.exp(pace * max(-fall, min(1.0, step)))
@@ -172,20 +201,3 @@ class BudgetedSharing(nn.Module):
         self._values.load(state["values"])
         best = state["best"]
         self._best = best and best | {"network": Quantised(**best["network"])}
-
-
-def _check_budget(
-    steps: int,
-    held_out: Callable[[nn.Module], float] | None,
-    lose: float | None,
-    bytes: int | None,
-) -> None:
-    check("steps", steps, steps >= 1, "at least 1: epochs times batches of an epoch")
-    if (bytes is None) == (held_out is None) or (held_out is None) != (lose is None):
-        raise ValueError(
-            f"held_out is {held_out}, lose is {lose}, bytes is {bytes}; give held_out and lose, "
-            "or bytes alone"
-        )
-    fits = lose is None or 0 < lose < math.inf
-    check("lose", lose, fits, "positive: how much held_out may grow")
-    check("bytes", bytes, bytes is None or bytes >= 1, "at least 1")

@@ -137,6 +137,7 @@ class SharedValues:
             name: tensor.state() for name, tensor in self._tensors.items()
         }}  # fmt: skip
 
+    @torch.no_grad()
     def load(self, state: Mapping[str, Any]) -> None:
         """Take a state up again."""
         self._taken = state["taken"]
@@ -234,3 +235,4 @@ class _Shared:
     def load(self, state: Mapping[str, Tensor]) -> None:
         for name in self._KEPT:
             setattr(self, name, state[name].to(self.parameter.device, copy=True))
+        self.show()

@@ -176,6 +176,48 @@ def test_a_budget_that_cannot_be_met_is_said_in_one_line_and_the_nearest_kept():
         sharing.quantise()
 
 
+def scripted(errors):
+    """A network of which the given errors are measured, one for each of 100 checks."""
+    model = trained()
+    given = iter([0.0, *errors])
+    return model, nnc.BudgetedSharing(model, steps=100, held_out=lambda _: next(given), lose=0.01)
+
+
+def test_weights_that_left_come_back_where_the_budget_is_missed_for_long():
+    model, sharing = scripted([0.005] * 50 + [0.03] * 6 + [0.005] * 44)
+    optimiser = train(model, sharing, 50)
+    layers = [model[0].weight, model[2].weight, model[4].weight]
+    within = [weight.detach().clone() for weight in layers]
+    assert sharing.phase is Phase.LEAVING
+    train(model, sharing, 55, start=50, optimiser=optimiser)
+    price = sharing.price
+    assert not all(map(torch.equal, within, layers))
+    train(model, sharing, 56, start=55, optimiser=optimiser)
+    assert all(map(torch.equal, within, layers))
+    assert sharing.price == pytest.approx(0.7 * price)
+    train(model, sharing, 100, start=56, optimiser=optimiser)
+    assert sharing.phase is Phase.FIXED
+
+
+def test_codes_are_free_until_the_budget_has_been_met_once():
+    model, sharing = scripted([0.03] * 60 + [0.005] * 40)
+    optimiser = train(model, sharing, 60)
+    assert sharing.phase is Phase.FREE
+    train(model, sharing, 61, start=60, optimiser=optimiser)
+    assert sharing.phase is Phase.LEAVING
+
+
+def test_the_price_gives_way_to_a_near_miss_reluctantly_and_to_a_far_one_at_once():
+    prices = {}
+    for missed in (0.02, 0.2):
+        model, sharing = scripted([missed] * 100)
+        first = sharing.price
+        train(model, sharing, 10)
+        prices[missed] = math.log(sharing.price / first) / 6  # the first four checks are warm-up
+    assert prices[0.02] == pytest.approx(-0.15 * 0.3 * 0.15)
+    assert prices[0.2] == pytest.approx(-0.15 * 0.3 * 4)
+
+
 def test_a_resumed_run_has_the_same_bits():
     whole = trained()
     sharing = nnc.BudgetedSharing(whole, steps=120, held_out=error, lose=0.02)

@@ -33,7 +33,7 @@ _HASTE, _FAR = 4.0, 5.0
 _PATIENCE = 5  # checks in a row that miss the budget, after which weights that left come back
 _CHEAPER = 0.7  # and what the price is multiplied by then
 _AVERAGED = 0.02  # share of the steps over which weights are averaged
-_KEPT = ("dense_error", "price", "taken", "error", "size", "_missed", "_within")
+_KEPT = ("dense_error", "price", "taken", "error", "size", "_missed", "_step", "_within")
 
 
 class BudgetedSharing(nn.Module):
@@ -92,7 +92,10 @@ class BudgetedSharing(nn.Module):
         self.taken = 0
         self.error, self.size = self.dense_error, math.nan
         self._best: dict[str, Any] | None = None
-        self._missed = 0  # checks in a row
+        self._missed, self._step = (
+            0,
+            0.0,
+        )  # checks in a row; and how far from the budget the last was
         self._within: dict[str, Any] | None = (
             None  # what the weights were when the last one was met
         )
@@ -144,11 +147,12 @@ class BudgetedSharing(nn.Module):
             step = 3 * math.log(self.size / (0.97 * self.bytes))  # to end a little below
         else:
             step = -self._excess() / float(self.lose or 1)
-        pace = _PACE
-        if self.taken < _FREE * self.steps:
-            nearly = self.bytes is None and -_FAR < step < 0
-            pace *= _SLOWER * (_RELUCTANT if nearly else 1.0)
-        fall = _HASTE if step < -_FAR else 1.0
+        far = max(step, self._step) < -_FAR  # twice: once may be a spike of the loss
+        self._step = step
+        pace = _PACE * _SLOWER if self.taken < _FREE * self.steps else _PACE
+        if step < 0 and not far and self.bytes is None:
+            pace *= _RELUCTANT
+        fall = _HASTE if far else 1.0
         if math.isfinite(step) and self.taken >= _WARM * self.steps:
             self.price *= math.exp(pace * max(-fall, min(1.0, step)))
 

@@ -208,14 +208,14 @@ def test_codes_are_free_until_the_budget_has_been_met_once():
 
 
 def test_the_price_gives_way_to_a_near_miss_reluctantly_and_to_a_far_one_at_once():
-    prices = {}
-    for missed in (0.02, 0.2):
-        model, sharing = scripted([missed] * 100)
+    near, far, spike = [0.02] * 10, [0.2] * 10, [0.02] * 6 + [0.2] + [0.02] * 3
+    steps = []
+    for errors in (near, far, spike):
+        model, sharing = scripted(errors)
         first = sharing.price
         train(model, sharing, 10)
-        prices[missed] = math.log(sharing.price / first) / 6  # the first four checks are warm-up
-    assert prices[0.02] == pytest.approx(-0.15 * 0.3 * 0.15)
-    assert prices[0.2] == pytest.approx(-0.15 * 0.3 * 4)
+        steps.append(math.log(sharing.price / first) / 6)  # the first four checks are warm-up
+    assert steps == pytest.approx([-0.15 * 0.3 * 0.15, -0.15 * 0.3 * 4, -0.15 * 0.3 * 0.15])
 
 
 def test_a_resumed_run_has_the_same_bits():

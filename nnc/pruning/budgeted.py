@@ -42,7 +42,8 @@ class BudgetedSharing(nn.Module):
     Weights stand at a few shared values from the first step on (:class:`SharedValues`), and each
     bit has a price. The price is a Lagrange multiplier: it rises while the network has room to
     spare and falls when it has not. What is measured, and kept, is the average of the network's
-    last steps, so that the noise of a high learning rate does not eat up the budget. For the last
+    last steps, so that the noise of a high learning rate does not eat up the budget. Where the
+    budget is missed for long, weights go back to what they were when it was met. For the last
     twentieth of the steps codes stay, and values settle.
 
     It is a module without parameters, whose ``state_dict`` keeps all that a resumed run needs.
@@ -92,13 +93,10 @@ class BudgetedSharing(nn.Module):
         self.taken = 0
         self.error, self.size = self.dense_error, math.nan
         self._best: dict[str, Any] | None = None
-        self._missed, self._step = (
-            0,
-            0.0,
-        )  # checks in a row; and how far from the budget the last was
-        self._within: dict[str, Any] | None = (
-            None  # what the weights were when the last one was met
-        )
+        # How many checks in a row missed the budget, how far off the last one was (above 0 there was
+        # room), and what the weights were when one met it.
+        self._missed, self._step = 0, 0.0
+        self._within: dict[str, Any] | None = None
 
     @property
     def model(self) -> nn.Module:

@@ -93,7 +93,7 @@ class BudgetedSharing(nn.Module):
         self.taken = 0
         self.error, self.size = self.dense_error, math.nan
         self._best: dict[str, Any] | None = None
-        # How many checks in a row missed the budget, how far off the last one was (above 0 there was
+        # How many checks in a row missed the budget, how far off the last was (above 0 there was
         # room), and what the weights were when one met it.
         self._missed, self._step = 0, 0.0
         self._within: dict[str, Any] | None = None

@@ -30,7 +30,7 @@ _RELUCTANT = 0.15
 # How much faster it falls where the budget is missed by more than so many times. What lies below
 # may be the noise of codes that come and go, and ends with it.
 _HASTE, _FAR = 4.0, 5.0
-_PATIENCE = 5  # checks in a row that miss the budget, after which weights that left come back
+_PATIENCE = 15  # checks in a row that miss the budget, after which weights that left come back
 _CHEAPER = 0.7  # and what the price is multiplied by then
 _AVERAGED = 0.02  # share of the steps over which weights are averaged
 _KEPT = ("dense_error", "price", "taken", "error", "size", "_missed", "_step", "_within")

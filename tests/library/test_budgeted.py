@@ -184,18 +184,18 @@ def scripted(errors):
 
 
 def test_weights_that_left_come_back_where_the_budget_is_missed_for_long():
-    model, sharing = scripted([0.005] * 50 + [0.03] * 6 + [0.005] * 44)
+    model, sharing = scripted([0.005] * 50 + [0.03] * 16 + [0.005] * 34)
     optimiser = train(model, sharing, 50)
     layers = [model[0].weight, model[2].weight, model[4].weight]
     within = [weight.detach().clone() for weight in layers]
     assert sharing.phase is Phase.LEAVING
-    train(model, sharing, 55, start=50, optimiser=optimiser)
+    train(model, sharing, 65, start=50, optimiser=optimiser)
     price = sharing.price
     assert not all(map(torch.equal, within, layers))
-    train(model, sharing, 56, start=55, optimiser=optimiser)
+    train(model, sharing, 66, start=65, optimiser=optimiser)
     assert all(map(torch.equal, within, layers))
     assert sharing.price == pytest.approx(0.7 * price)
-    train(model, sharing, 100, start=56, optimiser=optimiser)
+    train(model, sharing, 100, start=66, optimiser=optimiser)
     assert sharing.phase is Phase.FIXED
 
 

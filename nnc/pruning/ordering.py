@@ -89,7 +89,9 @@ def _layers(model: nn.Module) -> list[_Units]:
         own = {} if list(module.children()) else module.state_dict(prefix=f"{path}." * bool(path))
         wide = tuple(name for name, tensor in own.items() if tensor.dim())
         if isinstance(module, _LAYERS) and getattr(module, "groups", 1) == 1:
-            found.append(_Units(len(module.weight), wide, wide[:1]))
+            # By its dimensions: what was parametrised has its weight behind its bias.
+            weight = tuple(name for name in wide if own[name].dim() > 1)
+            found.append(_Units(len(module.weight), wide, weight))
         elif found and all(len(own[name]) == found[-1].number for name in wide):
             # Batch norm, slopes, depthwise kernels: what has one row for each unit goes along.
             found[-1] = found[-1]._replace(rows=found[-1].rows + wide)

@@ -99,6 +99,15 @@ def test_chains_move_whole():
     assert check(model, torch.rand(2, 3, 32, 32)) == set(model.state_dict()) - fixed
 
 
+def test_weights_that_were_parametrised_and_stand_behind_their_bias_move_too():
+    model = nnc.LeNet300100()
+    for layer in model.children():
+        torch.nn.utils.parametrizations.weight_norm(layer)
+    nnc.make_plain(model)
+    assert list(model.state_dict())[:2] == ["fc1.bias", "fc1.weight"]
+    assert check(model, torch.rand(2, 1, 28, 28)) == set(model.state_dict()) - {"fc3.bias"}
+
+
 def test_blocks_and_their_streams_move_whole():
     model = resnet()
     fixed = {name for name in model.state_dict() if "num_batches" in name} | {"8.bias"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from typing import Any
 
 from bs4 import BeautifulSoup
@@ -13,6 +14,7 @@ GLOSSARY = "book/glossary"
 LINK = re.compile(r'<a class="reference internal" href="[^"]*#(term-[^"]+)">')
 
 
+@cache  # every page asks
 def definitions(app: Sphinx) -> dict[str, str]:
     """What the glossary says of each of its terms, by the term's place in it."""
     found = {}

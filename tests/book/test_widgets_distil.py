@@ -6,9 +6,8 @@ import statistics
 import pytest
 import torch
 import traitlets
-from test_browser import barriers
 from test_figures import widget_page
-from test_widgets_share import in_the_page
+from test_widgets_share import check_it_is_open, in_the_page
 
 import nnc
 from nnc_book.widgets.distil import Distil
@@ -94,11 +93,7 @@ def test_students_are_trained_in_the_page(shown, width, motion):
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_it_is_open_to_everybody(shown, scheme):
     page = shown(f"<main><h1>t</h1>{widget_page(quick())}</main>", 375)
-    page.evaluate(f"document.documentElement.dataset.theme = '{scheme}'")
-    page.locator("button.main").wait_for()
-    assert barriers(page, contrast=True) == []
-    for target in page.locator("button, input, summary").all():
-        assert min(target.bounding_box()[side] for side in ("width", "height")) > 43.99
+    check_it_is_open(page, scheme, "button, input, summary")
 
 
 def test_it_has_a_still_picture_and_says_what_it_is():

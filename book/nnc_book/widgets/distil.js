@@ -181,24 +181,11 @@ function render({ model, el }) {
     fill(table, heads, [...results].map(row));
   }
 
-  let before = key();
-  const end = follow(
-    model,
-    names,
-    () => {
-      if (before !== key()) {
-        before = key();
-        if (teacher.done()) work.stop();
-        lesson = null;
-      }
-      draw();
-    },
-    root,
-  );
-  return () => {
-    work.stop();
-    end();
+  const reset = () => {
+    if (teacher.done()) work.stop();
+    lesson = null;
   };
+  return followTraining(model, names, { reset, draw, work }, root);
 }
 
 export default { render };

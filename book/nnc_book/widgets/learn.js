@@ -212,3 +212,19 @@ function worker(advance, draw) {
   };
   return { start, stop, going: () => timer !== null };
 }
+
+/** Follow a model as follow() does, reset() first where a trait has changed; ends the work too. */
+function followTraining(model, names, { reset, draw, work }, root) {
+  const key = () => names.map((name) => model.get(name)).join();
+  let before = key();
+  const redraw = () => {
+    if (before !== key()) reset();
+    before = key();
+    draw();
+  };
+  const end = follow(model, names, redraw, root);
+  return () => {
+    work.stop();
+    end();
+  };
+}

@@ -307,27 +307,13 @@ function render({ model, el }) {
     return `Too strong: ${share} of the weights are zero, and answers have gone with them.`;
   }
 
-  let before = model.get("tau");
-  const end = follow(
-    model,
-    ["tau"],
-    () => {
-      if (before !== model.get("tau")) {
-        before = model.get("tau");
-        if (training.steps() > settings.first) {
-          work.stop();
-          training.restart();
-          final = null;
-        }
-      }
-      draw();
-    },
-    root,
-  );
-  return () => {
+  const reset = () => {
+    if (training.steps() <= settings.first) return;
     work.stop();
-    end();
+    training.restart();
+    final = null;
   };
+  return followTraining(model, ["tau"], { reset, draw, work }, root);
 }
 
 export default { render };
